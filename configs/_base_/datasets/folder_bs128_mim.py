@@ -1,0 +1,36 @@
+# Any folder of unlabelled images; 128 images per GPU. Set the folder by
+#   --cfg-options train_dataloader.dataset.data_root=FOLDER
+# Files that cannot be read are skipped, counted and named in the log.
+# Usually modified: data_root, batch_size, num_workers, the crop's scale and ratio.
+data_preprocessor = dict(
+    type="SelfSupDataPreprocessor",
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True,
+)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile", imdecode_backend="pillow", ignore_empty=True),
+    dict(
+        type="RandomResizedCrop",
+        scale=224,
+        crop_ratio_range=(0.2, 1.0),
+        backend="pillow",
+        interpolation="bicubic",
+    ),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackInputs"),
+]
+
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=8,
+    # New workers each epoch, seeded from (seed, epoch, rank).
+    persistent_workers=False,
+    worker_init_fn=dict(type="seed_worker"),
+    pin_memory=True,
+    drop_last=False,
+    sampler=dict(type="DefaultSampler", shuffle=True),
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(type="UnlabelledImages", data_root="data/images", pipeline=train_pipeline),
+)

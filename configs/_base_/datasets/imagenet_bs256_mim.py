@@ -1,0 +1,39 @@
+# ImageNet-1K for masked-image pre-training; 256 images per GPU.
+# Usually modified: data_root, batch_size, num_workers, the crop's scale.
+data_preprocessor = dict(
+    type="SelfSupDataPreprocessor",
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True,
+)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="RandomResizedCrop",
+        scale=224,
+        crop_ratio_range=(0.2, 1.0),
+        backend="pillow",
+        interpolation="bicubic",
+    ),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackInputs"),
+]
+
+train_dataloader = dict(
+    batch_size=256,
+    num_workers=8,
+    # New workers each epoch, seeded from (seed, epoch, rank).
+    persistent_workers=False,
+    worker_init_fn=dict(type="seed_worker"),
+    pin_memory=True,
+    drop_last=True,
+    sampler=dict(type="DefaultSampler", shuffle=True),
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(
+        type="ImageNet",
+        data_root="data/imagenet/",
+        split="train",
+        pipeline=train_pipeline,
+    ),
+)

@@ -1,0 +1,31 @@
+# What every pre-training config shares: the plug-in, the runner, logging and checkpoints.
+default_scope = "mmpretrain"
+custom_imports = dict(imports=["localmim"], allow_failed_imports=False)
+
+# Scales the learning rate by the real total batch and never leaves half a checkpoint.
+runner_type = "PretrainRunner"
+
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=100),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+)
+
+# Masks and crops follow from (seed, epoch, rank): a resumed run goes on as if never stopped.
+custom_hooks = [dict(type="EpochSeedHook")]
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+
+vis_backends = [dict(type="LocalVisBackend")]
+visualizer = dict(type="UniversalVisualizer", vis_backends=vis_backends)
+
+log_level = "INFO"
+load_from = None
+resume = False
+randomness = dict(seed=0, diff_rank_seed=True)

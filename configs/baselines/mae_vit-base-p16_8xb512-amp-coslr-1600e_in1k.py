@@ -1,0 +1,45 @@
+# MAE (He et al., CVPR 2022) from the same parts: one tap at the end, one deep decoder, pixels.
+_base_ = [
+    "../_base_/datasets/imagenet_bs256_mim.py",
+    "../_base_/schedules/adamw_coslr_mim.py",
+    "../_base_/default_runtime.py",
+]
+
+model = dict(
+    type="MaskedImageModel",
+    backbone=dict(type="SparseViT", arch="base", img_size=224, patch_size=16, out_indices=(-1,)),
+    mask_generator=dict(type="RandomMasking", cell_size=16, ratio=0.75),
+    neck=dict(
+        type="LocalDecoders",
+        in_channels=768,
+        out_channels=768,  # 16x16 pixels of 3 colours
+        scales=(1,),
+        embed_dims=512,
+        depth=8,
+        num_heads=16,
+        norm_inputs=False,
+    ),
+    target_generator=dict(type="MultiScalePixels", patch_sizes=(16,)),
+    head=dict(type="ReconstructionHead"),
+)
+
+train_dataloader = dict(batch_size=512)
+optim_wrapper = dict(optimizer=dict(lr=2.4e-3))
+param_scheduler = [
+    dict(
+        type="LinearLR",
+        start_factor=1e-6,
+        by_epoch=True,
+        begin=0,
+        end=40,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type="CosineAnnealingLR",
+        eta_min=0.0,
+        by_epoch=True,
+        begin=40,
+        convert_to_iter_based=True,
+    ),
+]
+auto_scale_lr = dict(base_batch_size=4096)

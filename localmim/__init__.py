@@ -1,0 +1,10 @@
+"""Masked-image pre-training on mmpretrain; importing the package registers its parts."""
+
+from .stack import check_stack, installed_versions
+from .version import __version__
+
+STACK = check_stack(installed_versions())
+
+from . import checkpoints, data, engine, models  # noqa: E402
+
+__all__ = ["STACK", "__version__", "checkpoints", "data", "engine", "models"]

@@ -1,0 +1,3 @@
+from .unlabelled import UnlabelledImages
+
+__all__ = ["UnlabelledImages"]

@@ -1,0 +1,3 @@
+from .sparse_vit import SparseViT
+
+__all__ = ["SparseViT"]

@@ -1,0 +1,3 @@
+from .reconstruction_head import ReconstructionHead
+
+__all__ = ["ReconstructionHead"]

@@ -1,0 +1,41 @@
+"""The reconstruction loss, one per scale."""
+
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from localmim.masking import PatchMask
+
+
+@MODELS.register_module()
+class ReconstructionHead(BaseModule):
+    """Squared error on hidden positions (Wang et al. 2023, equation of the local loss)."""
+
+    def loss(
+        self, predictions: Sequence[Tensor], targets: Sequence[Tensor], mask: PatchMask
+    ) -> dict[str, Tensor]:
+        """One loss per tap; their plain sum is the loss of the model.
+
+        Args:
+            predictions: per tap (B, D, h, w).
+            targets: per tap the same shape.
+            mask: weights every position by the hidden fraction of its area.
+
+        Returns:
+            ``{"loss_0": ..., "loss_{T-1}": ...}``: the error averaged over channels, then over
+            the hidden positions of the whole batch, sum(error * m) / sum(m).
+        """
+        shapes = [[tuple(x.shape) for x in maps] for maps in (predictions, targets)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"predictions have shapes {shapes[0]} but targets {shapes[1]}: out_channels and "
+                "scales of the neck must fit the target generator and the images' channels"
+            )
+        losses = {}
+        for tap, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
+            error = (prediction.to(target.dtype) - target).square().mean(dim=1)
+            weight = mask.at(error.shape[1:]).to(error.dtype)
+            losses[f"loss_{tap}"] = (error * weight).sum() / weight.sum()
+        return losses

@@ -1,0 +1,59 @@
+"""Mask generators: images (B, C, H, W) -> PatchMask."""
+
+import torch
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from localmim.masking import PatchMask
+
+
+@MODELS.register_module()
+class RandomMasking(BaseModule):
+    """Hide a random part of the cells of each image, uniformly and for each image by itself.
+
+    As in MAE (He et al. 2022, section 3) and LocalMIM (Wang et al. 2023, section 3.1): every cell
+    draws uniform noise and the ``int(cells * (1 - ratio))`` smallest stay visible.
+
+    Args:
+        cell_size: side of a cell in pixels.
+        ratio: hidden part of the cells, in (0, 1).
+    """
+
+    def __init__(self, cell_size: int = 16, ratio: float = 0.75) -> None:
+        super().__init__()
+        if not 0 < ratio < 1:
+            raise ValueError(f"ratio, the hidden part of the cells, must lie in (0, 1), got {ratio}")
+        self.cell_size = cell_size
+        self.ratio = ratio
+
+    def forward(self, images: Tensor) -> PatchMask:
+        """Draw the mask of a batch of images (B, C, H, W).
+
+        Raises:
+            ValueError: H or W is no multiple of the cell, or the grid has too few cells to hide
+                some and keep some.
+        """
+        batch, _, height, width = images.shape
+        rows, cols = self.grid(height, width)
+        # The small constant keeps e.g. 10 * (1 - 0.9) from becoming 0 by rounding.
+        num_visible = int(rows * cols * (1 - self.ratio) + 1e-6)
+        if not 1 <= num_visible < rows * cols:
+            raise ValueError(
+                f"ratio {self.ratio} leaves {num_visible} of {rows}x{cols} cells visible; at least "
+                "one must be visible and one hidden: take larger images, smaller cells or another "
+                "ratio"
+            )
+        noise = torch.rand(batch, rows, cols, device=images.device)
+        return PatchMask.from_scores(noise, num_visible)
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of cells of an image; ValueError where it does not divide."""
+        cell = self.cell_size
+        if height % cell or width % cell or not height or not width:
+            near = [max(round(side / cell), 1) * cell for side in (height, width)]
+            raise ValueError(
+                f"images of {height}x{width} pixels do not divide into cells of {cell}x{cell}; "
+                f"the nearest size that does is {near[0]}x{near[1]} (set the crop in the pipeline)"
+            )
+        return height // cell, width // cell

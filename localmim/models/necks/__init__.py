@@ -1,0 +1,3 @@
+from .local_decoders import LocalDecoders
+
+__all__ = ["LocalDecoders"]

@@ -1,0 +1,198 @@
+"""One small decoder per tap."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
+from mmpretrain.models.utils import LayerNorm2d
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from localmim.masking import PatchMask, scatter_cells
+from localmim.models.layers import init_linear_and_norm, sincos_positions
+
+
+def _rescaling(scale: float, channels: int) -> tuple[nn.Sequential, int]:
+    """Layers that rescale a map by a power of two, and the channels they leave.
+
+    Enlarging halves the channels at each transposed convolution of 2x2, with a norm over channels
+    and GELU between two of them; shrinking averages.
+    """
+    steps = math.log2(scale) if scale > 0 else math.nan
+    if steps != round(steps):
+        raise ValueError(f"scales must be powers of two (4, 2, 1, 0.5, ...), got {scale}")
+    if steps < 0:
+        return nn.Sequential(nn.AvgPool2d(round(1 / scale))), channels
+    layers: list[nn.Module] = []
+    for step in range(round(steps)):
+        if step:
+            layers += [LayerNorm2d(channels, eps=1e-6), nn.GELU()]
+        layers.append(nn.ConvTranspose2d(channels, channels // 2, 2, stride=2))
+        channels //= 2
+    return nn.Sequential(*layers), channels
+
+
+class LocalDecoder(BaseModule):
+    """Predict one target map from the features of one tap.
+
+    Linear embedding, mask tokens at hidden cells, fixed sine-cosine positions, pre-norm Transformer
+    blocks, norm, rescaling, 1x1 convolution (Wang et al. 2023, section 3.2 and its appendix).
+
+    Args:
+        in_channels: width of the tap.
+        out_channels: channels of the target.
+        scale: size of the target's grid relative to the tap's, a power of two.
+        embed_dims: width of the decoder.
+        depth: number of Transformer blocks.
+        num_heads: attention heads.
+        mlp_ratio: hidden width of the blocks' MLPs relative to ``embed_dims``.
+        norm_input: normalise the tap by a LayerNorm of its own.
+        num_extra_tokens: P, the tokens before the visible ones (the class token).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        scale: float,
+        embed_dims: int,
+        depth: int,
+        num_heads: int,
+        mlp_ratio: float,
+        norm_input: bool,
+        num_extra_tokens: int,
+    ) -> None:
+        super().__init__()
+        self.num_extra_tokens = num_extra_tokens
+        self.input_norm = nn.LayerNorm(in_channels, eps=1e-6) if norm_input else nn.Identity()
+        self.embed = nn.Linear(in_channels, embed_dims)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
+        self.blocks = nn.Sequential(
+            *(
+                TransformerEncoderLayer(
+                    embed_dims,
+                    num_heads,
+                    int(embed_dims * mlp_ratio),
+                    norm_cfg=dict(type="LN", eps=1e-6),
+                )
+                for _ in range(depth)
+            )
+        )
+        self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.rescale, channels = _rescaling(scale, embed_dims)
+        self.pred = nn.Conv2d(channels, out_channels, 1)
+
+    def init_weights(self) -> None:
+        """Initialise as MAE's decoder; convolutions keep torch's default."""
+        super().init_weights()
+        init_linear_and_norm(self)
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def forward(self, feature: Tensor, mask: PatchMask, positions: Tensor) -> Tensor:
+        """Predict the target of one tap.
+
+        Args:
+            feature: (B, P + K * s * s, in_channels), P extra tokens first.
+            mask: with K visible cells.
+            positions: (h * w, embed_dims) of the tap's dense grid.
+
+        Returns:
+            (B, out_channels, h * scale, w * scale).
+        """
+        num_extra = self.num_extra_tokens
+        x = self.embed(self.input_norm(feature))
+        dense = scatter_cells(x[:, num_extra:], mask, self.mask_token.flatten())
+        tokens = dense.flatten(2).transpose(1, 2) + positions.to(x.dtype)
+        tokens = self.blocks(torch.cat([x[:, :num_extra], tokens], dim=1))
+        tokens = self.norm(tokens[:, num_extra:])
+        return self.pred(self.rescale(tokens.transpose(1, 2).unflatten(2, dense.shape[2:])))
+
+
+@MODELS.register_module()
+class LocalDecoders(BaseModule):
+    """The neck of local multi-scale reconstruction: one :class:`LocalDecoder` per tap.
+
+    Every argument but ``num_extra_tokens`` is either one value for all taps or a sequence with one
+    value per tap; ``scales`` is always a sequence and says how many taps there are. The defaults
+    are LocalMIM's on a ViT (Wang et al. 2023, appendix).
+
+    Args:
+        in_channels: width of the taps.
+        out_channels: channels of the targets, e.g. 3 * 9 for HOG with 9 bins of 3 colours.
+        scales: size of each target's grid relative to its tap's, powers of two.
+        embed_dims: width of the decoders.
+        depth: Transformer blocks of a decoder.
+        num_heads: attention heads.
+        mlp_ratio: hidden width of MLPs relative to ``embed_dims``.
+        norm_inputs: normalise the taps by a LayerNorm of their own. A ViT's last tap has passed
+            the backbone's final norm already.
+        num_extra_tokens: tokens before the visible ones (1 with a class token, else 0).
+    """
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        out_channels: int | Sequence[int],
+        scales: Sequence[float] = (4, 2, 1, 0.5),
+        embed_dims: int | Sequence[int] = 256,
+        depth: int | Sequence[int] = 1,
+        num_heads: int | Sequence[int] = 8,
+        mlp_ratio: float | Sequence[float] = 4.0,
+        norm_inputs: bool | Sequence[bool] = (True, True, True, False),
+        num_extra_tokens: int = 1,
+    ) -> None:
+        super().__init__()
+        settings = dict(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            scale=tuple(scales),
+            embed_dims=embed_dims,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            norm_input=norm_inputs,
+        )
+        per_tap = {name: _per_tap(name, value, len(scales)) for name, value in settings.items()}
+        self.num_extra_tokens = num_extra_tokens
+        self.decoders = nn.ModuleList(
+            LocalDecoder(num_extra_tokens=num_extra_tokens, **dict(zip(per_tap, values, strict=True)))
+            for values in zip(*per_tap.values(), strict=True)
+        )
+
+    def forward(self, features: Sequence[Tensor], mask: PatchMask) -> tuple[Tensor, ...]:
+        """Predict the targets of all taps.
+
+        Args:
+            features: per tap (B, P + K * s * s, C), where s is the tap's positions along a side
+                of a cell.
+            mask: with K visible cells on (Gh, Gw).
+
+        Returns:
+            Per tap (B, out_channels, Gh * s * scale, Gw * s * scale).
+        """
+        if len(features) != len(self.decoders):
+            raise ValueError(
+                f"the backbone has {len(features)} taps but the neck {len(self.decoders)} decoders: "
+                "out_indices of the backbone and scales of the neck must have the same length"
+            )
+        layouts: dict[tuple[tuple[int, int], int], Tensor] = {}
+        predictions = []
+        for decoder, feature in zip(self.decoders, features, strict=True):
+            tokens = feature.shape[1] - self.num_extra_tokens
+            side = math.isqrt(tokens // mask.visible.shape[1])
+            grid, width = (mask.grid[0] * side, mask.grid[1] * side), decoder.embed.out_features
+            if (grid, width) not in layouts:
+                layouts[grid, width] = sincos_positions(grid, width, feature.device)
+            predictions.append(decoder(feature, mask, layouts[grid, width]))
+        return tuple(predictions)
+
+
+def _per_tap(name: str, value, taps: int) -> tuple:
+    """Spread one value over the taps, or check that a sequence has one value per tap."""
+    if not isinstance(value, (tuple, list)):
+        return (value,) * taps
+    if len(value) != taps:
+        raise ValueError(f"{name} has {len(value)} values for {taps} taps (scales): {value}")
+    return tuple(value)

@@ -1,0 +1,117 @@
+"""Histograms of oriented gradients at several scales from one pass over the image."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from .base import float_images
+
+
+def sobel(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Horizontal and vertical Sobel responses of every channel, reflect-padded.
+
+    The kernels are [[1, 0, -1], [2, 0, -2], [1, 0, -1]] and its transpose, as cross-correlations.
+
+    Args:
+        images: (B, C, H, W).
+
+    Returns:
+        gx and gy, (B, C, H, W) each.
+    """
+    x = F.pad(images, (1, 1, 1, 1), mode="reflect")
+    columns = x[..., :-2, :] + 2 * x[..., 1:-1, :] + x[..., 2:, :]
+    rows = x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]
+    return columns[..., :-2] - columns[..., 2:], rows[..., :-2, :] - rows[..., 2:, :]
+
+
+def cell_histograms(gx: Tensor, gy: Tensor, bins: int, cell: int) -> Tensor:
+    """Mean gradient magnitude per cell and unsigned orientation.
+
+    The whole magnitude sqrt(gx^2 + gy^2) goes into bin floor(atan2(gx, gy) / pi * bins) mod bins.
+
+    Args:
+        gx, gy: (B, C, H, W).
+        bins: orientations over half a turn.
+        cell: side of a cell in pixels.
+
+    Returns:
+        (B, C, bins, H / cell, W / cell).
+    """
+    batch, channels, height, width = gx.shape
+    rows, cols = height // cell, width // cell
+    magnitude = torch.hypot(gx, gy)
+    bin_number = (torch.atan2(gx, gy) / math.pi * bins).floor_().long().remainder_(bins)
+
+    def by_cell(x: Tensor) -> Tensor:
+        x = x.view(batch, channels, rows, cell, cols, cell).permute(0, 1, 2, 4, 3, 5)
+        return x.reshape(batch, channels, rows, cols, cell * cell)
+
+    out = magnitude.new_zeros(batch, channels, rows, cols, bins)
+    out.scatter_add_(-1, by_cell(bin_number), by_cell(magnitude))
+    return out.div_(cell * cell).permute(0, 1, 4, 2, 3)
+
+
+@MODELS.register_module()
+class MultiScaleHOG(BaseModule):
+    """HOG targets for all taps (Wang et al. 2023, section 3.2; Dalal and Triggs 2005).
+
+    Gradients and orientations are computed once; the histogram of a coarse cell is the mean of
+    those of its finest cells, normalised (L2 over the bins of each channel) at its own scale.
+
+    Args:
+        bins: orientations over half a turn.
+        cells: side of a cell in pixels, one per tap; each a multiple of the smallest.
+        offsets: per tap one (gx, gy) constant added to the gradients, as left in the Sobel filters
+            of some released LocalMIM checkpoints; None, the default, for none. Taps that share an
+            offset share a pass.
+    """
+
+    def __init__(
+        self,
+        bins: int = 9,
+        cells: Sequence[int] = (4, 8, 16, 32),
+        offsets: Sequence[tuple[float, float]] | None = None,
+    ) -> None:
+        super().__init__()
+        if bins < 1 or any(cell < 1 or cell % min(cells) for cell in cells):
+            raise ValueError(
+                "bins must be positive and every one of cells a multiple of the smallest, got "
+                f"bins={bins}, cells={tuple(cells)}"
+            )
+        if offsets is not None and (
+            len(offsets) != len(cells) or any(len(pair) != 2 for pair in offsets)
+        ):
+            raise ValueError(
+                f"offsets must hold one (gx, gy) pair for each of the {len(cells)} cells {tuple(cells)}, "
+                f"got {offsets}"
+            )
+        self.bins = bins
+        self.cells = tuple(cells)
+        self.offsets = tuple(tuple(pair) for pair in offsets or [(0.0, 0.0)] * len(cells))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Describe normalised images (B, C, H, W), each channel by itself.
+
+        Returns:
+            Per tap (B, C * bins, H / cell, W / cell), colour-major: the bins of the first channel,
+            then those of the second, and so on. Each channel's histogram has unit length, or is
+            zero where the cell is flat.
+        """
+        gx, gy = sobel(float_images(images, self.cells))
+        finest = min(self.cells)
+        histograms = {
+            (dx, dy): cell_histograms(gx + dx, gy + dy, self.bins, finest)
+            for dx, dy in set(self.offsets)
+        }
+        targets = []
+        for cell, offset in zip(self.cells, self.offsets, strict=True):
+            histogram = F.avg_pool2d(histograms[offset].flatten(1, 2), cell // finest)
+            histogram = histogram.unflatten(1, (-1, self.bins))
+            targets.append(F.normalize(histogram, dim=2, eps=1e-12).flatten(1, 2))
+        return tuple(targets)

@@ -1,0 +1,80 @@
+"""Which OpenMMLab packages are installed, and whether localmim works with them.
+
+Two families provide the same modules (mmengine, mmcv, mmpretrain): OpenMMLab's own packages and
+OneDL's maintained forks. Either works; both in one environment overwrite each other's files.
+"""
+
+import warnings
+from collections.abc import Mapping
+from importlib import metadata
+
+from packaging.version import Version
+
+# Distribution -> (lowest version that works, first version that is not known to).
+STACKS = {
+    "onedl": {
+        "onedl-mmengine": ("0.10.12", "0.11"),
+        "onedl-mmcv": ("2.3.6", "2.4"),
+        "onedl-mmpretrain": ("1.3.6", "1.4"),
+    },
+    "openmmlab": {
+        "mmengine": ("0.10.7", "0.11"),
+        "mmcv": ("2.1.0", "2.3"),
+        "mmpretrain": ("1.2.0", "1.3"),
+    },
+}
+INSTALL = {
+    "onedl": "pip install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmpretrain==1.3.6",
+    "openmmlab": "pip install --no-build-isolation mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0",
+}
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the distributions of both families that are installed.
+
+    ``mmcv-lite``, OpenMMLab's mmcv without compiled operators, counts as ``mmcv``.
+    """
+    versions = {}
+    for name in [name for stack in STACKS.values() for name in stack] + ["mmcv-lite"]:
+        try:
+            versions[name.removesuffix("-lite")] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def check_stack(versions: Mapping[str, str]) -> str:
+    """Check the installed versions and say which family they are.
+
+    Args:
+        versions: distribution name -> version, of what is installed of :data:`STACKS`.
+
+    Returns:
+        "onedl" or "openmmlab".
+
+    Raises:
+        ImportError: a package is missing or has a version that localmim does not support; the
+            message has the command that installs what is needed.
+    """
+    present = {family: [name for name in stack if name in versions] for family, stack in STACKS.items()}
+    family = max(present, key=lambda name: len(present[name]))
+    if all(present.values()):
+        warnings.warn(
+            f"packages of both families are installed ({', '.join(sum(present.values(), []))}); they "
+            "provide the same modules and overwrite each other's files. Use an environment of its "
+            f"own for one of them. Going on with {family}.",
+            stacklevel=2,
+        )
+    problems = []
+    for name, (lowest, limit) in STACKS[family].items():
+        found = versions.get(name)
+        if found is None:
+            problems.append(f"{name} is not installed")
+        elif not Version(lowest) <= Version(found) < Version(limit):
+            problems.append(f"{name} {found} is installed, >={lowest},<{limit} is needed")
+    if problems:
+        raise ImportError(
+            f"localmim needs mmengine, mmcv and mmpretrain: {'; '.join(problems)}. "
+            f"Install them with: {INSTALL[family]}"
+        )
+    return family
