@@ -56,7 +56,9 @@ def check_stack(versions: Mapping[str, str]) -> str:
         ImportError: a package is missing or has a version that localmim does not support; the
             message has the command that installs what is needed.
     """
-    present = {family: [name for name in stack if name in versions] for family, stack in STACKS.items()}
+    present = {
+        family: [name for name in stack if name in versions] for family, stack in STACKS.items()
+    }
     family = max(present, key=lambda name: len(present[name]))
     if all(present.values()):
         warnings.warn(

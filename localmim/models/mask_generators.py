@@ -23,7 +23,9 @@ class RandomMasking(BaseModule):
     def __init__(self, cell_size: int = 16, ratio: float = 0.75) -> None:
         super().__init__()
         if not 0 < ratio < 1:
-            raise ValueError(f"ratio, the hidden part of the cells, must lie in (0, 1), got {ratio}")
+            raise ValueError(
+                f"ratio, the hidden part of the cells, must lie in (0, 1), got {ratio}"
+            )
         self.cell_size = cell_size
         self.ratio = ratio
 

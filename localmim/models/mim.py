@@ -62,7 +62,9 @@ class MaskedImageModel(BaseSelfSupervisor):
         predictions = self.neck(self.backbone(images, mask), mask)
         return predictions, self.target_generator(images)
 
-    def loss(self, inputs: Tensor, data_samples: list[DataSample] | None = None) -> dict[str, Tensor]:
+    def loss(
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None
+    ) -> dict[str, Tensor]:
         """One named loss per tap for a batch of normalised images (B, C, H, W)."""
         mask = self.mask_generator(inputs)
         predictions, targets = self.reconstruct(inputs, mask)

@@ -4,7 +4,7 @@
 # bfloat16 where the GPU has it, else float16; float32 on a CPU.
 optim_wrapper = dict(
     type="MixedPrecisionOptimWrapper",
-    optimizer=dict(type="AdamW", lr=1.6e-3, betas=(0.9, 0.95), weight_decay=0.05),
+    optimizer=dict(type="AdamW", lr=1.6e-3, betas=(0.9, 0.95), weight_decay=0.05, fused=True),
     # No weight decay on biases, norms and other 1-D parameters.
     paramwise_cfg=dict(flat_decay_mult=0.0, norm_decay_mult=0.0, bias_decay_mult=0.0),
 )

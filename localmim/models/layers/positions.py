@@ -18,11 +18,15 @@ def sincos_positions(
         (rows * cols, channels) float32, row-major; computed in float64.
     """
     if channels % 4:
-        raise ValueError(f"channels of a 2-D sine-cosine embedding must be a multiple of 4, got {channels}")
+        raise ValueError(
+            f"channels of a 2-D sine-cosine embedding must be a multiple of 4, got {channels}"
+        )
     quarter = channels // 4
     index = torch.arange(quarter, dtype=torch.float64, device=device)
     frequency = 10000.0 ** (-index / quarter)
-    row, col = (torch.arange(n, dtype=torch.float64, device=device)[:, None] * frequency for n in grid)
+    row, col = (
+        torch.arange(n, dtype=torch.float64, device=device)[:, None] * frequency for n in grid
+    )
     rows, cols = grid
     col = torch.cat([col.sin(), col.cos()], dim=1).expand(rows, cols, 2 * quarter)
     row = torch.cat([row.sin(), row.cos()], dim=1)[:, None].expand(rows, cols, 2 * quarter)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, ModuleList, Sequential
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from mmpretrain.models.utils import LayerNorm2d
 from mmpretrain.registry import MODELS
@@ -20,13 +20,12 @@ def _rescaling(scale: float, channels: int) -> tuple[nn.Sequential, int]:
     Enlarging halves the channels at each transposed convolution of 2x2, with a norm over channels
     and GELU between two of them; shrinking averages.
     """
-    steps = math.log2(scale) if scale > 0 else math.nan
-    if steps != round(steps):
+    if scale <= 0 or not math.log2(scale).is_integer():
         raise ValueError(f"scales must be powers of two (4, 2, 1, 0.5, ...), got {scale}")
-    if steps < 0:
+    if scale < 1:
         return nn.Sequential(nn.AvgPool2d(round(1 / scale))), channels
     layers: list[nn.Module] = []
-    for step in range(round(steps)):
+    for step in range(int(math.log2(scale))):
         if step:
             layers += [LayerNorm2d(channels, eps=1e-6), nn.GELU()]
         layers.append(nn.ConvTranspose2d(channels, channels // 2, 2, stride=2))
@@ -69,7 +68,7 @@ class LocalDecoder(BaseModule):
         self.input_norm = nn.LayerNorm(in_channels, eps=1e-6) if norm_input else nn.Identity()
         self.embed = nn.Linear(in_channels, embed_dims)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
-        self.blocks = nn.Sequential(
+        self.blocks = Sequential(
             *(
                 TransformerEncoderLayer(
                     embed_dims,
@@ -156,8 +155,11 @@ class LocalDecoders(BaseModule):
         )
         per_tap = {name: _per_tap(name, value, len(scales)) for name, value in settings.items()}
         self.num_extra_tokens = num_extra_tokens
-        self.decoders = nn.ModuleList(
-            LocalDecoder(num_extra_tokens=num_extra_tokens, **dict(zip(per_tap, values, strict=True)))
+        # mmengine's list, unlike torch's, passes init_weights() on.
+        self.decoders = ModuleList(
+            LocalDecoder(
+                num_extra_tokens=num_extra_tokens, **dict(zip(per_tap, values, strict=True))
+            )
             for values in zip(*per_tap.values(), strict=True)
         )
 

@@ -40,7 +40,7 @@ def cell_histograms(gx: Tensor, gy: Tensor, bins: int, cell: int) -> Tensor:
         cell: side of a cell in pixels.
 
     Returns:
-        (B, C, bins, H / cell, W / cell).
+        (B, C, H / cell, W / cell, bins).
     """
     batch, channels, height, width = gx.shape
     rows, cols = height // cell, width // cell
@@ -53,7 +53,7 @@ def cell_histograms(gx: Tensor, gy: Tensor, bins: int, cell: int) -> Tensor:
 
     out = magnitude.new_zeros(batch, channels, rows, cols, bins)
     out.scatter_add_(-1, by_cell(bin_number), by_cell(magnitude))
-    return out.div_(cell * cell).permute(0, 1, 4, 2, 3)
+    return out.div_(cell * cell)
 
 
 @MODELS.register_module()
@@ -109,9 +109,16 @@ class MultiScaleHOG(BaseModule):
             (dx, dy): cell_histograms(gx + dx, gy + dy, self.bins, finest)
             for dx, dy in set(self.offsets)
         }
-        targets = []
-        for cell, offset in zip(self.cells, self.offsets, strict=True):
-            histogram = F.avg_pool2d(histograms[offset].flatten(1, 2), cell // finest)
-            histogram = histogram.unflatten(1, (-1, self.bins))
-            targets.append(F.normalize(histogram, dim=2, eps=1e-12).flatten(1, 2))
-        return tuple(targets)
+        return tuple(
+            self._target(histograms[offset], cell // finest)
+            for cell, offset in zip(self.cells, self.offsets, strict=True)
+        )
+
+    @staticmethod
+    def _target(histogram: Tensor, factor: int) -> Tensor:
+        """Average over factor x factor cells, normalise, and move the bins to the channels."""
+        if factor > 1:
+            histogram = histogram.unflatten(3, (-1, factor)).unflatten(2, (-1, factor))
+            histogram = histogram.mean(dim=(3, 5))
+        histogram = F.normalize(histogram, dim=-1, eps=1e-12)
+        return histogram.permute(0, 1, 4, 2, 3).flatten(1, 2)

@@ -23,7 +23,9 @@ class MultiScalePixels(BaseModule):
             over pixels and channels together.
     """
 
-    def __init__(self, patch_sizes: Sequence[int] = (8, 16, 32, 32), normalize: bool = True) -> None:
+    def __init__(
+        self, patch_sizes: Sequence[int] = (8, 16, 32, 32), normalize: bool = True
+    ) -> None:
         super().__init__()
         self.patch_sizes = tuple(patch_sizes)
         self.normalize = normalize

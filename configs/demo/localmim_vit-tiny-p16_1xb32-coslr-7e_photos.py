@@ -28,7 +28,7 @@ train_dataloader = dict(
 optim_wrapper = dict(
     _delete_=True,
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05),
+    optimizer=dict(type="AdamW", lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05, fused=True),
     paramwise_cfg=dict(flat_decay_mult=0.0, norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 auto_scale_lr = dict(base_batch_size=32)
@@ -43,5 +43,5 @@ param_scheduler = [
     ),
     dict(type="CosineAnnealingLR", eta_min=1e-6, begin=1, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=20)
+train_cfg = dict(max_epochs=7)
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))

@@ -1,0 +1,63 @@
+# make demo            install, pre-train on real photographs, draw the reconstructions
+# make test            install, run the tests
+# make test STACK=openmmlab   the same on OpenMMLab's own packages, in an environment of its own
+# make lint            install, run the linter and the format check
+STACK ?= onedl
+ifeq ($(filter $(STACK),onedl openmmlab),)
+$(error STACK must be onedl or openmmlab, got '$(STACK)')
+endif
+
+# The first Python from 3.10 to 3.12 that runs.
+SUPPORTED := import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
+PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
+	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
+
+VENV := $(CURDIR)/.venv$(if $(filter openmmlab,$(STACK)),-openmmlab)
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+REQUIREMENTS := requirements/common.txt requirements/$(STACK).txt
+
+# mmcv's sources need setuptools < 82. OneDL's are built in isolation, without compiled operators;
+# OpenMMLab's cannot be.
+PIP_FLAGS_openmmlab := --no-build-isolation
+
+DEMO_CONFIG := configs/demo/localmim_vit-tiny-p16_1xb32-coslr-7e_photos.py
+DEMO_DIR := work_dirs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint clean
+
+help:
+	@sed -n '1,/^[^#]/s/^# //p' Makefile
+
+install: $(STAMP)
+
+$(STAMP): $(REQUIREMENTS) setup.py
+	@test -n '$(PYTHON)' || { echo 'error: no Python 3.10, 3.11 or 3.12 with venv was found;' \
+		'install one (on Debian: python3 and python3-venv) or set PYTHON=' >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --upgrade pip setuptools==81.0.0 wheel==0.48.0
+	$(BIN)/pip install -r requirements/common.txt
+	$(BIN)/pip install $(PIP_FLAGS_$(STACK)) -r requirements/$(STACK).txt
+# mmcv asks for opencv-python, which needs libGL; the headless build of the same version does not.
+	$(BIN)/pip uninstall --yes opencv-python
+	$(BIN)/pip install --no-deps opencv-python-headless==5.0.0.93
+	$(BIN)/pip install --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install
+	$(BIN)/python tools/gather_photos.py data/photos
+	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)
+	$(BIN)/python tools/visualize.py $(DEMO_CONFIG) $(DEMO_DIR)/epoch_7.pth data/photos \
+		--out-dir $(DEMO_DIR)/reconstructions
+	@echo "Checkpoint:"; echo "  $(DEMO_DIR)/epoch_7.pth"
+
+test: install
+	$(BIN)/python -m pytest tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv .venv-openmmlab work_dirs data/photos

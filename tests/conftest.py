@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+import localmim  # noqa: F401  (registers the parts)
+from localmim.data.photographs import gather_photographs
+
+
+@pytest.fixture(autouse=True)
+def _surroundings():
+    """The registry scope of the configs, and the same random numbers for every test."""
+    init_default_scope("mmpretrain")
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+def pytest_collection_modifyitems(items):
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory):
+    """Real photographs: JPEG and PNG, colour, grey and alpha."""
+    folder = tmp_path_factory.mktemp("photos")
+    gather_photographs(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(photo_folder):
+    """Four photographs as normalised images, (4, 3, 128, 224) float64.
+
+    They are scaled in floating point: with 8-bit values many gradients would lie exactly on the
+    border of two orientations, where rounding decides.
+    """
+    images = []
+    for name in ("china.jpg", "astronaut.png", "camera.png", "coffee.png"):
+        colours = Image.open(photo_folder / name).convert("RGB").split()
+        scaled = [np.array(c.convert("F").resize((224, 128), Image.BICUBIC)) for c in colours]
+        images.append(torch.from_numpy(np.stack(scaled)).double())
+    mean, std = (torch.tensor(x).double() for x in ((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)))
+    return (torch.stack(images) - mean.view(3, 1, 1)) / std.view(3, 1, 1)

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from localmim.data.scene_writers import (
+    ADE20K_CLASSES,
+    encode_rle,
+    write_ade20k,
+    write_coco,
+    write_image_folder,
+)
+from localmim.data.scenes import KINDS, SceneSet
+
+SCENES = SceneSet(train=12, val=5, size=(48, 64), seed=3)
+WRITERS = [write_image_folder, write_ade20k, write_coco]
+
+
+def read_rgb(path):
+    return cv2.imread(str(path))[..., ::-1]
+
+
+def decode_rle(rle):
+    runs = np.array(rle["counts"])
+    height, width = rle["size"]
+    return np.repeat(np.arange(len(runs)) % 2, runs).reshape(width, height).T
+
+
+def files(root):
+    return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def positions():
+    return {"train": range(SCENES.train), "val": range(SCENES.val)}.items()
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory):
+    root = tmp_path_factory.mktemp("coco")
+    write_coco(root, SCENES)
+    names = ("train", "val")
+    return root, {
+        n: json.loads((root / f"annotations/instances_{n}2017.json").read_text()) for n in names
+    }
+
+
+def test_image_folder_holds_the_scenes_under_their_labels(tmp_path):
+    write_image_folder(tmp_path / "set", SCENES)
+    for split, numbers in positions():
+        folder = tmp_path / "set" / split
+        assert sorted(p.name for p in folder.iterdir()) == list(KINDS)
+        assert len(list(folder.glob("*/*"))) == len(numbers)
+        for n in numbers:
+            scene = SCENES.render(split, n)
+            path = folder / KINDS[scene.label] / f"{n + 1:06d}.png"
+            assert np.array_equal(read_rgb(path), scene.image)
+
+
+def test_image_folder_loads_with_mmpretrain(tmp_path):
+    datasets = pytest.importorskip("mmpretrain.datasets")
+    write_image_folder(tmp_path / "set", SCENES)
+    dataset = datasets.CustomDataset(data_root=str(tmp_path / "set"), data_prefix="train")
+    assert tuple(dataset.metainfo["classes"]) == KINDS
+    labels = sorted(SCENES.render("train", n).label for n in range(SCENES.train))
+    assert sorted(dataset[n]["gt_label"] for n in range(len(dataset))) == labels
+
+
+def test_no_scene_is_in_both_splits(tmp_path):
+    write_image_folder(tmp_path / "set", SCENES)
+    pictures = [p.read_bytes() for p in (tmp_path / "set").rglob("*.png")]
+    assert len(set(pictures)) == len(pictures) == SCENES.train + SCENES.val
+
+
+def test_ade20k_maps_agree_with_the_scenes(tmp_path):
+    write_ade20k(tmp_path / "set", SCENES)
+    for split, folder in (("train", "training"), ("val", "validation")):
+        assert len(list((tmp_path / "set/images" / folder).iterdir())) == getattr(SCENES, split)
+        for n in range(getattr(SCENES, split)):
+            scene = SCENES.render(split, n)
+            path = tmp_path / "set/annotations" / folder / f"{n + 1:06d}.png"
+            stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            assert stored.shape == SCENES.size and stored.min() == 1
+            for number, kind in enumerate((None, *scene.kinds)):
+                name = "background" if number == 0 else KINDS[kind]
+                reduced = stored[scene.instances == number] - 1
+                assert np.all(reduced == ADE20K_CLASSES.index(name))
+            picture = read_rgb(tmp_path / "set/images" / folder / f"{n + 1:06d}.jpg")
+            assert np.abs(picture.astype(float) - scene.image).mean() < 10
+
+
+@pytest.mark.parametrize(
+    ("mask", "counts"),
+    [
+        ([[0, 1], [0, 1]], [2, 2]),
+        ([[1, 0], [0, 1]], [0, 1, 2, 1]),
+        ([[0, 0], [0, 0]], [4]),
+        ([[1, 1], [1, 1]], [0, 4]),
+    ],
+)
+def test_rle_runs_down_the_columns_beginning_outside(mask, counts):
+    assert encode_rle(np.array(mask, dtype=bool)) == {"counts": counts, "size": [2, 2]}
+
+
+def test_coco_objects_agree_with_the_scenes(coco):
+    root, content = coco
+    for split, numbers in positions():
+        images, objects = content[split]["images"], iter(content[split]["annotations"])
+        assert len(images) == len(numbers)
+        for n, image in zip(numbers, images, strict=True):
+            scene = SCENES.render(split, n)
+            picture = read_rgb(root / f"{split}2017" / image["file_name"])
+            assert picture.shape == (image["height"], image["width"], 3)
+            assert np.abs(picture.astype(float) - scene.image).mean() < 10
+            for number, kind in enumerate(scene.kinds, start=1):
+                entry, mask = next(objects), scene.instances == number
+                assert entry["image_id"] == image["id"] and entry["iscrowd"] == 0
+                assert KINDS[entry["category_id"] - 1] == KINDS[kind]
+                assert np.array_equal(decode_rle(entry["segmentation"]), mask)
+                y, x = np.nonzero(mask)
+                box = [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
+                assert entry["bbox"] == box and entry["area"] == mask.sum()
+        assert next(objects, None) is None
+
+
+def test_coco_files_are_complete_and_ids_unique(coco):
+    root, content = coco
+    for split, part in content.items():
+        assert set(part) == {"info", "licenses", "images", "annotations", "categories"}
+        assert [(c["id"], c["name"]) for c in part["categories"]] == list(enumerate(KINDS, 1))
+        ids = [entry["id"] for entry in part["annotations"]]
+        assert len(set(ids)) == len(ids) and min(ids) == 1
+        stored = {path.name for path in (root / f"{split}2017").iterdir()}
+        assert stored == {image["file_name"] for image in part["images"]}
+    image_ids = [image["id"] for part in content.values() for image in part["images"]]
+    assert len(set(image_ids)) == SCENES.train + SCENES.val
+
+
+def test_number_of_workers_does_not_change_a_byte(tmp_path, coco):
+    calls = []
+    write_coco(tmp_path / "two", SCENES, workers=2, progress=lambda: calls.append(None))
+    assert files(tmp_path / "two") == files(coco[0])
+    assert len(calls) == SCENES.train + SCENES.val
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_destination_in_use_is_refused_before_any_work(tmp_path, write):
+    kept = tmp_path / "set" / "kept.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    with pytest.raises(FileExistsError, match="not empty: name a new or empty folder"):
+        write(tmp_path / "set", SCENES, progress=lambda: pytest.fail("drew a scene"))
+    with pytest.raises(FileExistsError, match="is a file"):
+        write(kept, SCENES)
+    assert files(tmp_path) == {kept.relative_to(tmp_path): b"mine"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_nothing_is_left_after_a_failure(tmp_path, monkeypatch, write):
+    render = SceneSet.render
+
+    def fail_late(self, split, position):
+        if position == 3:
+            raise RuntimeError("out of paint")
+        return render(self, split, position)
+
+    monkeypatch.setattr(SceneSet, "render", fail_late)
+    with pytest.raises(RuntimeError, match="out of paint"):
+        write(tmp_path / "new" / "set", SCENES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_requests_out_of_range_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="train must be 0 or more, got -1"):
+        SceneSet(train=-1, val=0)
+    with pytest.raises(ValueError, match="size must be .* at least 32 pixels"):
+        SceneSet(train=1, val=0, size=(16, 64))
+    with pytest.raises(ValueError, match="workers must be 1 or more, got 0"):
+        write_coco(tmp_path / "set", SCENES, workers=0)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,203 @@
+"""Training through the runner: resuming, learning rate, checkpoints, folders with broken files."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from mmengine.registry import RUNNERS, DefaultScope
+from mmengine.runner import Runner
+
+from localmim.checkpoints import load_from_file
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def config(work_dir, data_root, **changes) -> Config:
+    """The config for a folder of images, made tiny; two iterations an epoch."""
+    cfg = Config.fromfile(
+        CONFIGS / "localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py"
+    )
+    cfg.model = tiny.localmim()
+    cfg.train_pipeline[1].scale = 64
+    cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
+    cfg.merge_from_dict(
+        {
+            "work_dir": str(work_dir),
+            "experiment_name": work_dir.name,
+            "train_dataloader.dataset.data_root": str(data_root),
+            "train_dataloader.dataset.indices": 8,
+            "train_dataloader.batch_size": 4,
+            "train_dataloader.num_workers": 1,
+            "train_dataloader.pin_memory": False,
+            "auto_scale_lr.base_batch_size": 4,
+            "train_cfg.max_epochs": 4,
+            "param_scheduler.0.end": 1,
+            "param_scheduler.1.begin": 1,
+            "default_hooks.logger.interval": 1,
+            **changes,
+        }
+    )
+    return cfg
+
+
+def run(cfg) -> Runner:
+    cfg.experiment_name = f"{cfg.experiment_name}-{np.random.default_rng().integers(1 << 40)}"
+    runner = RUNNERS.build(cfg)
+    runner.train()
+    return runner
+
+
+def state(path):
+    return load_from_file(path)["state_dict"]
+
+
+class StopAfterTwoEpochs(Hook):
+    def after_train_epoch(self, runner):
+        if runner.epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_stopping_and_resuming_gives_what_an_uninterrupted_run_gives(tmp_path, photo_folder):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(config(whole, photo_folder))
+
+    runner = RUNNERS.build(config(parts, photo_folder))
+    runner.register_hook(StopAfterTwoEpochs(), priority="LOWEST")
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    assert not (parts / "epoch_3.pth").exists()
+    run(config(parts, photo_folder, resume=True))
+
+    expected, found = state(whole / "epoch_4.pth"), state(parts / "epoch_4.pth")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        assert value.equal(found[name]), name
+
+
+def test_masks_and_crops_differ_from_epoch_to_epoch(tmp_path, photo_folder):
+    runner = RUNNERS.build(config(tmp_path / "work", photo_folder))
+    seen = []
+    step = type(runner.model).train_step
+
+    def record(model, data, optim_wrapper):
+        seen.append(torch.stack(list(data["inputs"])).float().mean().item())
+        return step(model, data, optim_wrapper)
+
+    runner.model.train_step = lambda data, optim_wrapper: record(runner.model, data, optim_wrapper)
+    runner.train()
+    assert len(seen) == 8 == len(set(seen))
+
+
+def test_learning_rate_counts_processes_batch_and_accumulation(tmp_path, photo_folder, caplog):
+    cfg = config(
+        tmp_path / "work",
+        photo_folder,
+        **{"optim_wrapper.accumulative_counts": 2, "auto_scale_lr.base_batch_size": 16},
+    )
+    peak = []
+    cfg.train_cfg.max_epochs = 2
+    runner = RUNNERS.build(cfg)
+    step = OptimWrapper.update_params
+
+    def record(self, *args, **kwargs):
+        peak.append(self.optimizer.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OptimWrapper, "update_params", record)
+        runner.train()
+    # 1 process x 4 images x 2 accumulated is half of the 16 that lr=1.6e-3 is for.
+    assert max(peak) == pytest.approx(0.8e-3, rel=1e-6)
+    assert peak[0] == pytest.approx(0.8e-9, rel=1e-3)
+    assert peak[-1] < 0.6 * max(peak)
+    log = next((tmp_path / "work").rglob("*.log")).read_text()
+    assert "Total batch 8 = 1 process(es) x 4 images x 2 accumulated" in log
+    assert "becomes 0.0008" in log
+
+
+def test_weight_decay_spares_one_dimensional_parameters(tmp_path, photo_folder):
+    runner = RUNNERS.build(config(tmp_path / "work", photo_folder))
+    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    for group in wrapper.optimizer.param_groups:
+        (parameter,) = group["params"]
+        assert group["weight_decay"] == (0.05 if parameter.ndim > 1 else 0)
+
+
+def test_training_goes_on_among_broken_files(tmp_path, photo_folder):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("camera.png", "china.jpg", "coffee.png", "horse.png"):
+        shutil.copy(photo_folder / name, data)
+    (data / "a_empty.jpg").touch()
+    (data / "b_cut.jpg").write_bytes((photo_folder / "china.jpg").read_bytes()[:9000])
+    run(config(tmp_path / "work", data, **{"train_cfg.max_epochs": 2}))
+    log = next((tmp_path / "work").rglob("*.log")).read_text()
+    warnings = re.findall(r"Skipping unreadable image (\S+) \((\d) of 6 files so far\)", log)
+    assert {Path(name).name for name, _ in warnings} == {"a_empty.jpg", "b_cut.jpg"}
+    assert sorted(count for _, count in warnings) == ["1", "2"]
+
+
+def test_checkpoints_that_do_not_fit_are_refused(tmp_path, photo_folder):
+    run(config(tmp_path / "work", photo_folder, **{"train_cfg.max_epochs": 2}))
+    trained = tmp_path / "work/epoch_2.pth"
+    wider = config(tmp_path / "wider", photo_folder, load_from=str(trained), resume=True)
+    wider.model.backbone.arch = {**tiny.ARCH, "feedforward_channels": 96}
+    with pytest.raises(ValueError, match="epoch_2.pth does not fit.*mismatched"):
+        run(wider)
+    torch.save({"state_dict": {"something.else": torch.zeros(1)}}, tmp_path / "other.pth")
+    other = config(tmp_path / "other", photo_folder, load_from=str(tmp_path / "other.pth"))
+    with pytest.raises(ValueError, match="other.pth does not fit.*0 tensors fit"):
+        run(other)
+
+
+def test_a_checkpoint_is_never_half_written(tmp_path, photo_folder, monkeypatch):
+    runner = run(config(tmp_path / "work", photo_folder, **{"train_cfg.max_epochs": 2}))
+    before = (tmp_path / "work/epoch_2.pth").read_bytes()
+
+    def torn(checkpoint, path, **_):
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("mmengine.runner.runner.save_checkpoint", torn)
+    monkeypatch.setattr("mmengine.runner.checkpoint.save_checkpoint", torn)
+    with pytest.raises(OSError, match="no space left"):
+        runner.save_checkpoint(str(tmp_path / "work"), "epoch_2.pth")
+    assert (tmp_path / "work/epoch_2.pth").read_bytes() == before
+    assert not list((tmp_path / "work").glob("*.partial"))
+
+
+def test_empty_folder_and_missing_folder_stop_before_training(tmp_path):
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match="data_root"):
+            run(config(tmp_path / "work", place))
+
+
+def test_five_channel_images_of_another_shape_train_through_the_runner(tmp_path):
+    """Multi-spectral TIFFs, 128x224, with mean and deviation per channel."""
+    import tifffile
+
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(8):
+        pixels = np.random.default_rng(number).integers(0, 255, (150, 250, 5), dtype=np.uint8)
+        tifffile.imwrite(data / f"{number}.tif", pixels)
+    cfg = config(tmp_path / "work", data, **{"train_cfg.max_epochs": 2})
+    cfg.model = tiny.localmim((128, 224), channels=5)
+    cfg.data_preprocessor = dict(
+        type="ClsDataPreprocessor", mean=[120.0] * 5, std=[60.0] * 5, to_rgb=False
+    )
+    cfg.train_dataloader.dataset.pipeline = [
+        dict(type="LoadImageFromFile", imdecode_backend="tifffile", color_type="unchanged"),
+        dict(type="RandomResizedCrop", scale=(224, 128), backend="cv2"),
+        dict(type="PackInputs"),
+    ]
+    DefaultScope.get_instance("five", scope_name="mmpretrain")
+    run(cfg)
+    assert (tmp_path / "work/epoch_2.pth").exists()

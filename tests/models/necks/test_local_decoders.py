@@ -1,0 +1,88 @@
+import pytest
+import torch
+from torch import nn
+
+from localmim.models import LocalDecoders, RandomMasking
+
+
+def build(**changes) -> LocalDecoders:
+    settings = dict(in_channels=32, out_channels=27, embed_dims=16, num_heads=2)
+    return LocalDecoders(**settings | changes)
+
+
+def features(mask, taps=4, extra=1):
+    return [torch.randn(2, extra + mask.visible.shape[1], 32) for _ in range(taps)]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 96)])
+def test_predictions_lie_on_the_targets_grids(size):
+    mask = RandomMasking()(torch.zeros(2, 3, *size))
+    shapes = [tuple(x.shape) for x in build()(features(mask), mask)]
+    assert shapes == [(2, 27, size[0] // s, size[1] // s) for s in (4, 8, 16, 32)]
+
+
+def test_every_argument_can_be_set_per_tap():
+    neck = build(
+        in_channels=(32, 32),
+        out_channels=(4, 6),
+        scales=(2, 1),
+        embed_dims=(16, 32),
+        depth=(1, 3),
+        num_heads=(2, 4),
+        mlp_ratio=(2, 4),
+        norm_inputs=(False, True),
+        num_extra_tokens=0,
+    )
+    mask = RandomMasking()(torch.zeros(2, 3, 64, 64))
+    shapes = [tuple(x.shape) for x in neck(features(mask, taps=2, extra=0), mask)]
+    assert shapes == [(2, 4, 8, 8), (2, 6, 4, 4)]
+    assert [len(d.blocks) for d in neck.decoders] == [1, 3]
+    assert [isinstance(d.input_norm, nn.LayerNorm) for d in neck.decoders] == [False, True]
+
+
+def test_enlarging_by_four_is_as_in_the_paper():
+    layers = build(embed_dims=256, num_heads=8).decoders[0].rescale
+    kinds = [type(layer).__name__ for layer in layers]
+    assert kinds == ["ConvTranspose2d", "LayerNorm2d", "GELU", "ConvTranspose2d"]
+    assert (layers[0].in_channels, layers[0].out_channels, layers[3].out_channels) == (256, 128, 64)
+    assert layers[1].eps == 1e-6
+
+
+def test_decoder_sees_positions_and_mask_token_only_at_hidden_places():
+    """With one block of attention, equal content at different places gives different output."""
+    neck = build(scales=(1,), norm_inputs=False)
+    mask = RandomMasking()(torch.zeros(1, 3, 64, 64))
+    constant = torch.ones(1, 1 + mask.visible.shape[1], 32)
+    prediction = neck([constant], mask)[0].flatten(2)[0].T
+    hidden = mask.hidden[0].flatten()
+    for group in (prediction[hidden], prediction[~hidden]):
+        assert torch.cdist(group, group).fill_diagonal_(1).min() > 1e-5
+
+
+@pytest.mark.parametrize("scale", [3, 0, -1, 0.3])
+def test_scales_other_than_powers_of_two_are_refused(scale):
+    with pytest.raises(ValueError, match="powers of two"):
+        build(scales=(scale,), norm_inputs=False)
+
+
+def test_lengths_that_differ_are_refused():
+    with pytest.raises(ValueError, match="out_channels has 3 values for 4 taps"):
+        build(out_channels=(27, 27, 27))
+    mask = RandomMasking()(torch.zeros(2, 3, 64, 64))
+    with pytest.raises(ValueError, match="backbone has 2 taps but the neck 4 decoders"):
+        build()(features(mask, taps=2), mask)
+
+
+def test_init_weights_reaches_every_decoder():
+    neck = build()
+    with torch.no_grad():
+        for parameter in neck.parameters():
+            parameter.fill_(7.0)
+    neck.init_weights()
+    for decoder in neck.decoders:
+        assert decoder.mask_token.std().item() == pytest.approx(0.02, rel=0.6)
+        linear = [m for m in decoder.modules() if isinstance(m, nn.Linear)]
+        assert len(linear) == 5
+        for layer in linear:
+            assert layer.bias.abs().max() == 0
+            assert layer.weight.abs().max() <= (6 / sum(layer.weight.shape)) ** 0.5

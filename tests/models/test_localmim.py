@@ -1,0 +1,68 @@
+import pytest
+import tiny
+import torch
+from mmpretrain.registry import MODELS
+
+
+@pytest.mark.parametrize(("size", "channels", "bins"), [((128, 224), 5, 9), ((64, 64), 1, 18)])
+def test_other_sizes_channels_and_bins_train(size, channels, bins):
+    model = MODELS.build(tiny.localmim(size, channels, bins))
+    model.init_weights()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    images = torch.randn(4, channels, *size).cumsum(2).cumsum(3) / 20
+    history = []
+    for _ in range(12):
+        losses = model.loss(images)
+        assert list(losses) == ["loss_0", "loss_1", "loss_2", "loss_3"]
+        total = sum(losses.values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        history.append(total.item())
+    assert history[-1] < 0.8 * history[0]
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def test_a_single_tap_is_not_localmim():
+    config = tiny.localmim(out_indices=(-1,))
+    with pytest.raises(ValueError, match="two taps or more.*MaskedImageModel"):
+        MODELS.build(config)
+
+
+def test_extract_feat_is_the_dense_backbone():
+    model = MODELS.build(tiny.localmim()).eval()
+    images = torch.randn(2, 3, 64, 64)
+    for a, b in zip(model(images, mode="tensor"), model.backbone(images), strict=True):
+        assert a.equal(b)
+
+
+def test_bins_that_the_neck_does_not_expect_are_refused():
+    config = tiny.localmim()
+    config["target_generator"]["bins"] = 18
+    with pytest.raises(ValueError, match="out_channels and scales of the neck must fit"):
+        MODELS.build(config).loss(torch.randn(2, 3, 64, 64))
+
+
+@pytest.mark.gpu
+def test_a_training_step_on_a_gpu_waits_for_nothing():
+    model = MODELS.build(tiny.localmim()).cuda()
+    images = torch.randn(2, 3, 64, 64, device="cuda")
+    sum(model.loss(images).values()).backward()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.autocast("cuda", torch.bfloat16):
+            sum(model.loss(images).values()).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_gpu_and_cpu_agree():
+    model = MODELS.build(tiny.localmim()).double()
+    images = torch.randn(2, 3, 64, 64).double()
+    mask = model.mask_generator(images)
+    cpu = model.reconstruct(images, mask)
+    mask = type(mask)(mask.hidden.cuda(), mask.visible.cuda())
+    gpu = model.cuda().reconstruct(images.cuda(), mask)
+    for a, b in zip(sum(cpu, ()), sum(gpu, ()), strict=True):
+        torch.testing.assert_close(a, b.cpu(), rtol=1e-9, atol=1e-9)

@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from localmim.masking import PatchMask, gather_cells, scatter_cells
+
+# Cells 1 and 2 of the first image are visible, cells 0 and 5 of the second; True is hidden.
+HIDDEN = torch.tensor([[[1, 0, 0], [1, 1, 1]], [[0, 1, 1], [1, 1, 0]]], dtype=torch.bool)
+
+
+@pytest.fixture
+def mask():
+    return PatchMask.from_hidden(HIDDEN)
+
+
+def test_from_hidden_numbers_visible_cells_row_by_row(mask):
+    assert mask.visible.tolist() == [[1, 2], [0, 5]]
+    assert mask.grid == (2, 3)
+
+
+def test_from_scores_keeps_the_smallest():
+    scores = torch.tensor([[[0.9, 0.1, 0.2], [0.8, 0.7, 0.6]], [[0.0, 0.5, 0.4], [0.3, 0.9, 0.1]]])
+    mask = PatchMask.from_scores(scores, 2)
+    assert mask.hidden.equal(HIDDEN)
+    assert mask.visible.tolist() == [[1, 2], [0, 5]]
+
+
+@pytest.mark.parametrize("num_visible", [0, 6, 7])
+def test_from_scores_refuses_masks_that_hide_all_or_nothing(num_visible):
+    with pytest.raises(ValueError, match="num_visible must lie in"):
+        PatchMask.from_scores(torch.rand(1, 2, 3), num_visible)
+
+
+def test_from_hidden_refuses_uneven_images():
+    with pytest.raises(ValueError, match=r"visible cells per image: \[1, 2\]"):
+        PatchMask.from_hidden(torch.tensor([[[1, 0, 1]], [[0, 0, 1]]], dtype=torch.bool))
+
+
+def test_at_repeats_on_finer_grids(mask):
+    expected = [[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1] * 6, [1] * 6]
+    assert mask.at((4, 6))[0].tolist() == expected
+
+
+def test_at_averages_on_coarser_grids():
+    hidden = torch.tensor([[[1, 0, 1, 1], [0, 0, 1, 1]]], dtype=torch.bool)
+    assert PatchMask.from_hidden(hidden).at((1, 2)).tolist() == [[[0.25, 1.0]]]
+
+
+@pytest.mark.parametrize("size", [(3, 3), (4, 3), (5, 7)])
+def test_at_refuses_other_grids(mask, size):
+    with pytest.raises(ValueError, match="multiple or a divisor"):
+        mask.at(size)
+
+
+def test_gather_is_cell_major(mask):
+    # Two positions along a side of a cell: each position holds its own row and column.
+    rows, cols = torch.meshgrid(torch.arange(4), torch.arange(6), indexing="ij")
+    x = torch.stack([rows, cols]).expand(2, 2, 4, 6)
+    cell_1 = [[0, 2], [0, 3], [1, 2], [1, 3]]
+    cell_2 = [[0, 4], [0, 5], [1, 4], [1, 5]]
+    assert gather_cells(x, mask)[0].tolist() == cell_1 + cell_2
+
+
+@pytest.mark.parametrize("side", [1, 2, 4])
+def test_scatter_undoes_gather_and_fills_the_rest(mask, side):
+    x = torch.randn(2, 5, 2 * side, 3 * side)
+    fill = torch.randn(5)
+    dense = scatter_cells(gather_cells(x, mask), mask, fill)
+    hidden = mask.at(x.shape[2:])[:, None].bool()
+    assert dense.equal(torch.where(hidden, fill.view(1, 5, 1, 1), x))
+
+
+def test_scatter_passes_gradients_to_tokens_and_fill(mask):
+    tokens = torch.randn(2, 2, 5, requires_grad=True)
+    fill = torch.randn(5, requires_grad=True)
+    scatter_cells(tokens, mask, fill).sum().backward()
+    assert tokens.grad.equal(torch.ones_like(tokens))
+    assert fill.grad.equal(torch.full((5,), 8.0))  # 4 hidden cells in each of 2 images
+
+
+def test_maps_that_do_not_divide_are_refused(mask):
+    with pytest.raises(ValueError, match="5x6 positions does not divide into 2x3"):
+        gather_cells(torch.zeros(2, 1, 5, 6), mask)
+    with pytest.raises(ValueError, match="6 tokens are not a square number"):
+        scatter_cells(torch.zeros(2, 6, 1), mask, torch.zeros(1))

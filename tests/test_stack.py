@@ -1,0 +1,39 @@
+import warnings
+
+import pytest
+
+from localmim.stack import STACKS, check_stack, installed_versions
+
+ONEDL = {"onedl-mmengine": "0.10.12", "onedl-mmcv": "2.3.6", "onedl-mmpretrain": "1.3.6"}
+OPENMMLAB = {"mmengine": "0.10.7", "mmcv": "2.1.0", "mmpretrain": "1.2.0"}
+
+
+@pytest.mark.parametrize(("versions", "family"), [(ONEDL, "onedl"), (OPENMMLAB, "openmmlab")])
+def test_either_family_is_accepted_without_a_word(versions, family):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_stack(versions) == family
+
+
+def test_both_families_together_give_a_warning():
+    with pytest.warns(UserWarning, match="both families.*mmengine.*environment of its own"):
+        assert check_stack({**ONEDL, "mmengine": "0.10.7"}) == "onedl"
+
+
+@pytest.mark.parametrize(
+    ("versions", "problem", "command"),
+    [
+        ({}, "onedl-mmengine is not installed", "pip install onedl-mmengine==0.10.12"),
+        ({**ONEDL, "onedl-mmcv": "2.2.0"}, "onedl-mmcv 2.2.0 is installed, >=2.3.6,<2.4", "onedl"),
+        ({**OPENMMLAB, "mmpretrain": "1.3.0"}, "mmpretrain 1.3.0 is installed", "mmcv-lite==2.1.0"),
+        ({"mmengine": "0.10.7"}, "mmcv is not installed; mmpretrain is not", "mmpretrain==1.2.0"),
+    ],
+)
+def test_what_is_wrong_and_what_to_install_is_said(versions, problem, command):
+    with pytest.raises(ImportError) as error:
+        check_stack(versions)
+    assert problem in str(error.value) and command in str(error.value)
+
+
+def test_the_running_environment_is_of_one_family():
+    assert set(installed_versions()) in [set(stack) for stack in STACKS.values()]

@@ -1,0 +1,113 @@
+"""Draw what a pre-trained model reconstructs: one picture per scale.
+
+Each picture has a row per image with the input, the masked input, the target and the
+reconstruction. HOG is drawn as oriented strokes.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, default_collate
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS, TRANSFORMS
+from tqdm import tqdm
+
+from localmim.analysis import reconstruction_figures
+from localmim.checkpoints import load_from_file, load_into
+from localmim.data.unlabelled import EXTENSIONS
+from localmim.models import MaskedImageModel
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config the model was trained with")
+    parser.add_argument("checkpoint", help="its checkpoint, e.g. work_dirs/NAME/epoch_20.pth")
+    parser.add_argument("images", nargs="+", help="image files, or folders of them")
+    parser.add_argument("--out-dir", default="reconstructions", help="(default: reconstructions)")
+    parser.add_argument(
+        "--max-images", type=int, default=6, help="images drawn at most (default: 6)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the masks (default: 0)")
+    return parser.parse_args()
+
+
+def find_images(places: list[str]) -> list[str]:
+    """Image files among the places, and those in folders; an error names what does not exist."""
+    found = []
+    for place in map(Path, places):
+        if place.is_dir():
+            files = sorted(p for p in place.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            if not files:
+                raise FileNotFoundError(f"folder {place} holds no images")
+            found += files
+        elif place.is_file():
+            found.append(place)
+        else:
+            raise FileNotFoundError(f"{place} does not exist")
+    return [str(path) for path in found]
+
+
+def load_model(config: str, checkpoint: str) -> MaskedImageModel:
+    cfg = Config.fromfile(config)
+    init_default_scope("mmpretrain")
+    model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
+    if not isinstance(model, MaskedImageModel):
+        raise ValueError(f"{config} holds a {type(model).__name__}, which reconstructs nothing")
+    state = load_from_file(checkpoint)
+    load_into(model, state.get("state_dict", state), checkpoint)
+    return model.eval()
+
+
+def load_images(paths: list[str], model: MaskedImageModel) -> torch.Tensor:
+    """Images scaled and cropped to the model's size, normalised, (B, C, H, W)."""
+    height, width = model.backbone.img_size
+    pipeline = Compose(
+        [
+            TRANSFORMS.build(step)
+            for step in (
+                dict(type="LoadImageFromFile", imdecode_backend="pillow"),
+                dict(type="ResizeEdge", scale=max(height, width), edge="short"),
+                dict(type="CenterCrop", crop_size=(width, height)),
+                dict(type="PackInputs"),
+            )
+        ]
+    )
+    batch = default_collate([pipeline({"img_path": path}) for path in paths])
+    return model.data_preprocessor(batch)["inputs"]
+
+
+def draw(args: argparse.Namespace) -> list[Path]:
+    """Draw all scales and return the pictures' paths."""
+    paths = find_images(args.images)[: args.max_images]
+    model = load_model(args.config, args.checkpoint)
+    images = load_images(paths, model)
+    torch.manual_seed(args.seed)
+    mask = model.mask_generator(images)
+    out_dir = Path(args.out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    pictures = []
+    figures = reconstruction_figures(model, images, mask)
+    scales = len(model.neck.decoders)
+    for name, figure in tqdm(figures, desc="drawing", unit="scale", total=scales):
+        pictures.append(out_dir / f"{name}.png")
+        figure.savefig(pictures[-1], dpi=130)
+    return pictures
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        pictures = draw(args)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"error: {error}") from error
+    print("Pictures of the reconstruction:")
+    for picture in pictures:
+        print(f"  {picture}")
+
+
+if __name__ == "__main__":
+    main()
