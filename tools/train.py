@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -73,8 +74,16 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def start_cpu_processes(cfg: Config) -> None:
+    """Join the launcher's processes on a machine without GPUs, where mmengine's own start fails."""
+    torch.distributed.init_process_group("gloo")
+    cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)
+
+
 def main() -> None:
     cfg = load_config(parse_args())
+    if cfg.launcher == "pytorch" and not torch.cuda.is_available():
+        start_cpu_processes(cfg)
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     runner.train()
 

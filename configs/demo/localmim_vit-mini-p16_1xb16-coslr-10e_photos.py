@@ -1,0 +1,70 @@
+# A small LocalMIM ViT on random crops of real photographs: minutes on two CPU cores.
+# Tuned for about a thousand iterations; it is no recipe for useful weights.
+_base_ = [
+    "../_base_/datasets/folder_bs128_mim.py",
+    "../_base_/schedules/adamw_coslr_mim.py",
+    "../_base_/default_runtime.py",
+]
+
+model = dict(
+    type="LocalMIM",
+    backbone=dict(
+        type="SparseViT",
+        arch=dict(embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512),
+        img_size=96,
+        patch_size=16,
+        out_indices=(1, 3, -3, -1),
+    ),
+    mask_generator=dict(type="RandomMasking", cell_size=16, ratio=0.75),
+    neck=dict(
+        type="LocalDecoders",
+        in_channels=128,
+        out_channels=27,
+        scales=(4, 2, 1, 0.5),
+        embed_dims=96,
+        num_heads=4,
+    ),
+    target_generator=dict(type="MultiScaleHOG", bins=9, cells=(4, 8, 16, 32)),
+    head=dict(type="ReconstructionHead"),
+)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile", imdecode_backend="pillow", ignore_empty=True),
+    dict(type="RandomResizedCrop", scale=96, crop_ratio_range=(0.4, 1.0), backend="pillow"),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PackInputs"),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    pin_memory=False,
+    dataset=dict(
+        _delete_=True,
+        type="RepeatDataset",
+        times=80,
+        dataset=dict(type="UnlabelledImages", data_root="data/photos", pipeline=train_pipeline),
+    ),
+)
+
+# float32 also where there is a GPU, so that every machine shows the same.
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(lr=2e-3))
+auto_scale_lr = dict(base_batch_size=16)
+param_scheduler = [
+    dict(
+        type="LinearLR",
+        start_factor=1e-6,
+        by_epoch=True,
+        begin=0,
+        end=1,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type="CosineAnnealingLR",
+        eta_min=1e-6,
+        by_epoch=True,
+        begin=1,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(max_epochs=10)
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(max_keep_ckpts=1))

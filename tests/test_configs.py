@@ -1,0 +1,101 @@
+"""Every config builds, says what its file name says, and has its entry in a metafile."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmpretrain.registry import DATASETS, MODELS
+
+from localmim.models import MaskedImageModel
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
+NAMES = [path.stem for path in CONFIGS]
+
+
+@pytest.fixture(params=CONFIGS, ids=NAMES)
+def path(request):
+    return request.param
+
+
+def test_there_are_configs():
+    assert len(CONFIGS) >= 11 and len(set(NAMES)) == len(NAMES)
+
+
+def test_model_optimiser_and_pipeline_build_and_targets_fit(path):
+    cfg = Config.fromfile(path)
+    model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
+    assert isinstance(model, MaskedImageModel)
+    build_optim_wrapper(model, cfg.optim_wrapper)
+    dataset = cfg.train_dataloader.dataset
+    dataset = dataset.get("dataset", dataset)
+    crop = next(step for step in dataset.pipeline if step["type"] == "RandomResizedCrop")
+    assert (crop.scale, crop.scale) == model.backbone.img_size
+    assert dataset.type in ("ImageNet", "UnlabelledImages") and dataset.type in DATASETS
+    images = torch.randn(1, 3, crop.scale, crop.scale)
+    with torch.no_grad():
+        losses = model.eval().loss(images)
+    assert len(losses) == len(model.backbone.out_indices)
+    assert all(loss.isfinite() for loss in losses.values())
+
+
+def test_file_name_tells_batch_schedule_and_epochs(path):
+    cfg = Config.fromfile(path)
+    name = re.fullmatch(r".*_(\d+)xb(\d+)(-amp)?-coslr-(\d+)e_(in1k|folder|photos)", path.stem)
+    gpus, batch, amp, epochs, _ = name.groups()
+    assert cfg.train_dataloader.batch_size == int(batch)
+    assert cfg.train_cfg.max_epochs == int(epochs)
+    assert (cfg.optim_wrapper.type == "MixedPrecisionOptimWrapper") == bool(amp)
+    warmup, cosine = cfg.param_scheduler
+    assert warmup.type == "LinearLR" and cosine.type == "CosineAnnealingLR"
+    assert warmup.end == cosine.begin < int(epochs)
+    # Full-size recipes name the setting for which their learning rate is meant.
+    if path.stem.endswith("in1k"):
+        assert cfg.auto_scale_lr.base_batch_size == int(gpus) * int(batch)
+    assert cfg.auto_scale_lr.enable
+
+
+# Published recipe: batch, lr, epochs, warm-up, bins (Wang et al. 2023).
+RECIPES = {
+    "localmim_vit-base-p16_8xb256-amp-coslr-1600e_in1k": (2048, 1.6e-3, 1600, 40, 9),
+    "localmim_vit-base-p16_8xb256-amp-coslr-100e_in1k": (2048, 1.6e-3, 100, 10, 9),
+    "localmim_vit-large-p16_8xb512-amp-coslr-800e_in1k": (4096, 2.4e-3, 800, 40, 18),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_papers_recipes(name):
+    cfg = Config.fromfile(ROOT / "configs/localmim" / f"{name}.py")
+    optimizer = cfg.optim_wrapper.optimizer
+    found = (
+        cfg.auto_scale_lr.base_batch_size,
+        optimizer.lr,
+        cfg.train_cfg.max_epochs,
+        cfg.param_scheduler[0].end,
+        cfg.model.target_generator.bins,
+    )
+    assert found == RECIPES[name]
+    assert (optimizer.betas, optimizer.weight_decay) == ((0.9, 0.95), 0.05)
+    assert cfg.param_scheduler[1].eta_min == 1e-6 and "clip_grad" not in cfg.optim_wrapper
+
+
+def test_metafiles_name_every_config_and_the_index_every_metafile():
+    index = yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]
+    listed = []
+    for metafile in index:
+        content = yaml.safe_load((ROOT / metafile).read_text())
+        collections = {entry["Name"] for entry in content["Collections"]}
+        for collection in content["Collections"]:
+            assert (ROOT / collection["README"]).is_file()
+        for model in content["Models"]:
+            assert (ROOT / model["Config"]).stem == model["Name"]
+            assert (ROOT / model["Config"]).is_file() and model["In Collection"] in collections
+            listed.append(model["Name"])
+    assert sorted(listed) == sorted(NAMES)
+    assert {str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("metafile.yml")} == set(
+        index
+    )

@@ -1,0 +1,32 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+DEMO = next((ROOT / "configs/demo").glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "against", [DEMO, "mmpretrain::simmim/simmim_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py"]
+)
+def test_prints_times_memory_and_ratio(against):
+    done = subprocess.run(
+        [
+            *(sys.executable, "tools/benchmarks/pretrain_step.py", DEMO, str(against)),
+            *("--batch-size", "1", "--steps", "2", "--warmup", "1", "--device", "cpu"),
+            *("--size", "64", "--against-size", "64" if against == DEMO else "192"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = done.stdout.splitlines()[-4:]
+    assert lines[0].startswith("cpu (") and lines[0].endswith("float32, batch 1, median of 2")
+    for letter, line in zip("AB", lines[1:3], strict=True):
+        assert re.match(rf"{letter}: \d+\.\d\d ms/image, targets \d+\.\d\d ms/image, peak", line)
+    ratio = float(re.match(r"time A / B: (\d+\.\d+) ", lines[3]).group(1))
+    assert ratio > 0

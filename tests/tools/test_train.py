@@ -1,0 +1,104 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mmpretrain
+import pytest
+
+from localmim.checkpoints import load_from_file
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "configs/localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py"
+SMALL = [
+    "model.backbone.arch=deit-tiny",
+    "model.backbone.img_size=64",
+    "model.neck.in_channels=192",
+    "model.neck.embed_dims=32",
+    "train_dataloader.dataset.pipeline.1.scale=64",
+    "train_dataloader.batch_size=4",
+    "train_dataloader.num_workers=1",
+    "train_dataloader.pin_memory=False",
+    "train_dataloader.dataset.indices=8",
+    "train_cfg.max_epochs=2",
+    "param_scheduler.0.end=1",
+    "param_scheduler.1.begin=1",
+]
+
+
+def call(*command, **environment):
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def mmpretrains_tool() -> Path:
+    return Path(mmpretrain.__file__).parent / ".mim" / "tools" / "train.py"
+
+
+@pytest.mark.parametrize("tool", [ROOT / "tools/train.py", mmpretrains_tool()], ids=["ours", "mm"])
+def test_both_tools_run_a_config_with_settings_from_the_command_line(tmp_path, photo_folder, tool):
+    options = [*SMALL, f"train_dataloader.dataset.data_root={photo_folder}"]
+    done = call(sys.executable, tool, CONFIG, "--work-dir", tmp_path, "--cfg-options", *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    log = next(tmp_path.rglob("*.log")).read_text()
+    assert "Total batch 4 = 1 process(es) x 4 images x 1 accumulated" in log
+    assert "Mixed precision: " in log
+    assert load_from_file(tmp_path / "epoch_2.pth")["meta"]["epoch"] == 2
+
+
+def test_two_processes_train_together_through_the_shell_script(tmp_path, photo_folder):
+    done = call(
+        "tools/dist_train.sh",
+        CONFIG,
+        2,
+        "--work-dir",
+        tmp_path,
+        "--cfg-options",
+        *SMALL,
+        f"train_dataloader.dataset.data_root={photo_folder}",
+        PORT="29617",
+        CUDA_VISIBLE_DEVICES="",
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    log = next(tmp_path.rglob("*.log")).read_text()
+    assert "Total batch 8 = 2 process(es) x 4 images x 1 accumulated" in log
+    assert (tmp_path / "epoch_2.pth").exists()
+
+
+@pytest.mark.parametrize("script", ["dist_train.sh", "slurm_train.sh"])
+def test_scripts_without_arguments_say_how_to_call_them(script):
+    done = call(ROOT / "tools" / script)
+    assert done.returncode == 2 and f"tools/{script} " in done.stderr
+
+
+def test_slurm_script_hands_its_arguments_on(tmp_path):
+    fake = tmp_path / "srun"
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    done = call(
+        "tools/slurm_train.sh",
+        "gpu",
+        "job",
+        "config.py",
+        "work",
+        "--resume",
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+        GPUS="16",
+        SRUN_ARGS="--mem 4G",
+    )
+    words = done.stdout.split("\n")
+    assert words[:2] == ["-p", "gpu"] and "--ntasks=16" in words
+    assert words[words.index("--mem") :][:2] == ["--mem", "4G"]
+    tail = ["config.py", "--work-dir=work", "--launcher=slurm", "--resume", ""]
+    assert words[-5:] == tail
+
+
+def test_a_missing_config_is_one_line(tmp_path):
+    done = call(sys.executable, "tools/train.py", tmp_path / "none.py")
+    assert done.returncode == 2 and "none.py' does not exist" in done.stderr.splitlines()[-1]

@@ -1,0 +1,51 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+CONFIG = next((ROOT / "configs/demo").glob("*.py"))
+
+
+def call(*arguments):
+    return subprocess.run(
+        [sys.executable, "tools/visualize.py", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    model = MODELS.build(Config.fromfile(CONFIG).model)
+    path = tmp_path_factory.mktemp("model") / "model.pth"
+    torch.save({"state_dict": model.state_dict()}, path)
+    return path
+
+
+def test_draws_a_picture_per_scale_and_names_them(tmp_path, checkpoint, photo_folder):
+    done = call(CONFIG, checkpoint, photo_folder, "--out-dir", tmp_path / "out", "--max-images", 2)
+    assert done.returncode == 0, done.stderr[-3000:]
+    written = sorted((tmp_path / "out").iterdir())
+    assert len(written) == 4 and all(f"  {path}" in done.stdout for path in written)
+    assert all(min(Image.open(path).size) > 300 for path in written)
+
+
+def test_errors_are_one_line(tmp_path, checkpoint, photo_folder):
+    (tmp_path / "empty").mkdir()
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "other.pth")
+    for arguments, message in (
+        ((checkpoint, tmp_path / "none.jpg"), "none.jpg does not exist"),
+        ((checkpoint, tmp_path / "empty"), "holds no images"),
+        ((tmp_path / "other.pth", photo_folder), "other.pth does not fit the model"),
+        ((tmp_path / "none.pth", photo_folder), "none.pth can not be found"),
+    ):
+        done = call(CONFIG, *arguments, "--out-dir", tmp_path / "out")
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith("error: ") and message in done.stderr
