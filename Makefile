@@ -21,7 +21,7 @@ REQUIREMENTS := requirements/common.txt requirements/$(STACK).txt
 # OpenMMLab's cannot be.
 PIP_FLAGS_openmmlab := --no-build-isolation
 
-DEMO_CONFIG := configs/demo/localmim_vit-mini-p16_1xb16-coslr-10e_photos.py
+DEMO_CONFIG := configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py
 DEMO_DIR := work_dirs/demo
 
 .DEFAULT_GOAL := help
@@ -48,9 +48,9 @@ $(STAMP): $(REQUIREMENTS) setup.py
 demo: install
 	$(BIN)/python tools/gather_photos.py data/photos
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)
-	$(BIN)/python tools/visualize.py $(DEMO_CONFIG) $(DEMO_DIR)/epoch_10.pth data/photos \
+	$(BIN)/python tools/visualize.py $(DEMO_CONFIG) $(DEMO_DIR)/epoch_8.pth data/photos \
 		--out-dir $(DEMO_DIR)/reconstructions
-	@echo "Checkpoint:"; echo "  $(DEMO_DIR)/epoch_10.pth"
+	@echo "Checkpoint:"; echo "  $(DEMO_DIR)/epoch_8.pth"
 
 test: install
 	$(BIN)/python -m pytest tests

@@ -25,7 +25,8 @@ STACKS = {
 }
 INSTALL = {
     "onedl": "pip install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmpretrain==1.3.6",
-    "openmmlab": "pip install --no-build-isolation mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0",
+    "openmmlab": "pip install 'setuptools<82' wheel && pip install --no-build-isolation "
+    "mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0",
 }
 
 
@@ -61,10 +62,11 @@ def check_stack(versions: Mapping[str, str]) -> str:
     }
     family = max(present, key=lambda name: len(present[name]))
     if all(present.values()):
+        names = ", ".join(name for stack in present.values() for name in stack)
         warnings.warn(
-            f"packages of both families are installed ({', '.join(sum(present.values(), []))}); they "
-            "provide the same modules and overwrite each other's files. Use an environment of its "
-            f"own for one of them. Going on with {family}.",
+            f"packages of both families are installed ({names}); they provide the same modules "
+            "and overwrite each other's files. Use an environment of its own for one of them. "
+            f"Going on with {family}.",
             stacklevel=2,
         )
     problems = []

@@ -87,8 +87,8 @@ class MultiScaleHOG(BaseModule):
             len(offsets) != len(cells) or any(len(pair) != 2 for pair in offsets)
         ):
             raise ValueError(
-                f"offsets must hold one (gx, gy) pair for each of the {len(cells)} cells {tuple(cells)}, "
-                f"got {offsets}"
+                f"offsets must hold one (gx, gy) pair for each of the {len(cells)} cells "
+                f"{tuple(cells)}, got {offsets}"
             )
         self.bins = bins
         self.cells = tuple(cells)
