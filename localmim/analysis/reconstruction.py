@@ -38,13 +38,14 @@ def _strokes(bins: int, side: int) -> np.ndarray:
     """One stroke per orientation, (bins, side, side) in [0, 1], drawn large and averaged down."""
     zoom = 8
     centre, reach = side * zoom / 2, side * zoom * 0.45
+    thickness = round(zoom * max(1, side / 12))
     strokes = np.zeros((bins, side * zoom, side * zoom), np.float32)
     for number, stroke in enumerate(strokes):
         # Bins count atan2(gx, gy); a contour is at right angles to its gradient.
         angle = (number + 0.5) * math.pi / bins
         dx, dy = reach * math.cos(angle), -reach * math.sin(angle)
         start, end = (centre - dx, centre - dy), (centre + dx, centre + dy)
-        cv2.line(stroke, tuple(map(round, start)), tuple(map(round, end)), 1.0, thickness=zoom)
+        cv2.line(stroke, tuple(map(round, start)), tuple(map(round, end)), 1.0, thickness)
     return strokes.reshape(bins, side, zoom, side, zoom).mean((2, 4))
 
 
@@ -76,7 +77,8 @@ def _draw(generator, tap: int, maps: Tensor, images: Tensor, show) -> list[np.nd
 
 @_draw.register
 def _(generator: MultiScaleHOG, tap: int, maps: Tensor, images: Tensor, show) -> list[np.ndarray]:
-    return [draw_hog(x, generator.bins, max(12, generator.cells[tap])) for x in maps]
+    cell_pixels = max(12, 384 // min(maps.shape[2:]))
+    return [draw_hog(x, generator.bins, cell_pixels) for x in maps]
 
 
 @_draw.register

@@ -176,8 +176,9 @@ class LocalDecoders(BaseModule):
         """
         if len(features) != len(self.decoders):
             raise ValueError(
-                f"the backbone has {len(features)} taps but the neck {len(self.decoders)} decoders: "
-                "out_indices of the backbone and scales of the neck must have the same length"
+                f"the backbone has {len(features)} taps but the neck {len(self.decoders)} "
+                "decoders: out_indices of the backbone and scales of the neck must have the same "
+                "length"
             )
         layouts: dict[tuple[tuple[int, int], int], Tensor] = {}
         predictions = []
