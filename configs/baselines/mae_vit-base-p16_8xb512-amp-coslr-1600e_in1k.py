@@ -25,21 +25,6 @@ model = dict(
 
 train_dataloader = dict(batch_size=512)
 optim_wrapper = dict(optimizer=dict(lr=2.4e-3))
-param_scheduler = [
-    dict(
-        type="LinearLR",
-        start_factor=1e-6,
-        by_epoch=True,
-        begin=0,
-        end=40,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=0.0,
-        by_epoch=True,
-        begin=40,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].eta_min = 0.0
 auto_scale_lr = dict(base_batch_size=4096)

@@ -8,36 +8,12 @@ model = dict(
     target_generator=dict(_delete_=True, type="MultiScaleHOG", bins=9, cells=(8,)),
 )
 
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(
-        type="RandomResizedCrop",
-        scale=224,
-        crop_ratio_range=(0.5, 1.0),
-        backend="pillow",
-        interpolation="bicubic",
-    ),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackInputs"),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].crop_ratio_range = (0.5, 1.0)
 train_dataloader = dict(batch_size=256, dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=1.6e-3, betas=(0.9, 0.999)), clip_grad=dict(max_norm=0.02))
-param_scheduler = [
-    dict(
-        type="LinearLR",
-        start_factor=1e-6,
-        by_epoch=True,
-        begin=0,
-        end=30,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=1e-6,
-        by_epoch=True,
-        begin=30,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].end = param_scheduler[1].begin = 30  # warm-up
+param_scheduler[1].eta_min = 1e-6
 train_cfg = dict(max_epochs=300)
 auto_scale_lr = dict(base_batch_size=2048)

@@ -28,12 +28,8 @@ model = dict(
     head=dict(type="ReconstructionHead"),
 )
 
-train_pipeline = [
-    dict(type="LoadImageFromFile", imdecode_backend="pillow", ignore_empty=True),
-    dict(type="RandomResizedCrop", scale=96, crop_ratio_range=(0.4, 1.0), backend="pillow"),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackInputs"),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].update(scale=96, crop_ratio_range=(0.4, 1.0))
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
@@ -49,22 +45,7 @@ train_dataloader = dict(
 # float32 also where there is a GPU, so that every machine shows the same.
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(lr=2e-3))
 auto_scale_lr = dict(base_batch_size=16)
-param_scheduler = [
-    dict(
-        type="LinearLR",
-        start_factor=1e-6,
-        by_epoch=True,
-        begin=0,
-        end=1,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=1e-6,
-        by_epoch=True,
-        begin=1,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].end = param_scheduler[1].begin = 1  # warm-up
 train_cfg = dict(max_epochs=8)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(max_keep_ckpts=1))

@@ -62,7 +62,10 @@ class PretrainRunner(Runner):
         """
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        report = compare_state_dicts(checkpoint.get("state_dict", checkpoint), model.state_dict())
+        state_dict = checkpoint.get("state_dict", checkpoint)
+        # mmengine drops the prefix of a distributed wrapper.
+        state_dict = {name.removeprefix("module."): x for name, x in state_dict.items()}
+        report = compare_state_dicts(state_dict, model.state_dict())
         if not report.matched or (self._resume and not report.complete):
             raise ValueError(f"{filename} does not fit the model of this config: {report}")
         return checkpoint

@@ -80,6 +80,11 @@ class SparseViT(VisionTransformer):
                 f"patch_cfg gives kernel {projection.kernel_size} and stride {projection.stride}; "
                 f"only patches that do not overlap, {side} both, can be computed one by one"
             )
+        if any(length % patch_size for length in self.img_size):
+            raise ValueError(
+                f"img_size {self.img_size} (height, width) must be multiples of patch_size "
+                f"{patch_size}"
+            )
 
     def _lay_out_positions(self) -> None:
         positions = sincos_positions(self.patch_resolution, self.embed_dims)

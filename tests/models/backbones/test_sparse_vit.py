@@ -114,6 +114,11 @@ def test_overlapping_patches_are_refused():
         SparseViT(arch=ARCH, img_size=64, patch_cfg=dict(stride=8))
 
 
+def test_sizes_that_do_not_divide_are_refused():
+    with pytest.raises(ValueError, match=r"img_size \(64, 100\).*multiples of patch_size 16"):
+        SparseViT(arch=ARCH, img_size=(64, 100))
+
+
 def test_mask_of_another_size_is_refused():
     with pytest.raises(ValueError, match="for images of 64x64, got 96x96"):
         build()(torch.zeros(1, 3, 96, 96).double(), RandomMasking()(torch.zeros(1, 3, 64, 64)))
