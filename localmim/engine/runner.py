@@ -32,7 +32,8 @@ class PretrainRunner(Runner):
         batch = loader["batch_size"] if isinstance(loader, dict) else loader.batch_size
         accumulated = optim_wrapper._accumulative_counts
         total, base = self.world_size * batch * accumulated, auto_scale_lr["base_batch_size"]
-        for group in optim_wrapper.optimizer.param_groups:
+        # Also the settings from which mmengine logs `base_lr`, which its own scaling leaves out.
+        for group in optim_wrapper.param_groups:
             group["lr"] *= total / base
         configured = optim_wrapper.optimizer.defaults["lr"]
         self.logger.info(

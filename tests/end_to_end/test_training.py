@@ -120,6 +120,8 @@ def test_learning_rate_counts_processes_batch_and_accumulation(tmp_path, photo_f
     log = next((tmp_path / "work").rglob("*.log")).read_text()
     assert "Total batch 8 = 1 process(es) x 4 images x 2 accumulated" in log
     assert "becomes 0.0008" in log
+    logged = re.findall(r"base_lr: (\S+) lr: (\S+)", log)
+    assert len(logged) == 4 and all(base == lr for base, lr in logged)
 
 
 def test_weight_decay_spares_one_dimensional_parameters(tmp_path, photo_folder):
