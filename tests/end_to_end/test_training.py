@@ -10,13 +10,21 @@ import tiny
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
 from localmim.checkpoints import load_from_file
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture(autouse=True)
+def _on_the_cpu(request, monkeypatch):
+    """Compare bit by bit where sums have a fixed order; tests marked gpu use what there is."""
+    if not request.node.get_closest_marker("gpu"):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr("mmengine.runner.runner.get_device", lambda: "cpu")
 
 
 def config(work_dir, data_root, **changes) -> Config:
@@ -203,3 +211,13 @@ def test_five_channel_images_of_another_shape_train_through_the_runner(tmp_path)
     DefaultScope.get_instance("five", scope_name="mmpretrain")
     run(cfg)
     assert (tmp_path / "work/epoch_2.pth").exists()
+
+
+@pytest.mark.gpu
+def test_mixed_precision_trains_and_resumes_on_a_gpu(tmp_path, photo_folder):
+    work = tmp_path / "work"
+    runner = run(config(work, photo_folder, **{"train_cfg.max_epochs": 2}))
+    assert isinstance(runner.optim_wrapper, AmpOptimWrapper)
+    runner = run(config(work, photo_folder, **{"train_cfg.max_epochs": 3, "resume": True}))
+    assert runner.epoch == 3
+    assert all(x.isfinite().all() for x in state(work / "epoch_3.pth").values())

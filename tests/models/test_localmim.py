@@ -43,6 +43,28 @@ def test_bins_that_the_neck_does_not_expect_are_refused():
         MODELS.build(config).loss(torch.randn(2, 3, 64, 64))
 
 
+@pytest.mark.parametrize("target", ["MultiScaleHOG", "MultiScalePixels"])
+def test_mixed_precision_is_close_to_single_and_gives_all_gradients(target):
+    config = tiny.localmim()
+    if target == "MultiScalePixels":
+        sizes = (4, 8, 16, 32)
+        config["target_generator"] = dict(type=target, patch_sizes=sizes)
+        config["neck"]["out_channels"] = [3 * size**2 for size in sizes]
+    model = MODELS.build(config)
+    model.init_weights()
+    images, losses = torch.randn(2, 3, 64, 64), []
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        model.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            total = sum(model.loss(images).values())
+        total.backward()
+        assert total.dtype == torch.float32
+        assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+        losses.append(total.item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+
+
 @pytest.mark.gpu
 def test_a_training_step_on_a_gpu_waits_for_nothing():
     model = MODELS.build(tiny.localmim()).cuda()
