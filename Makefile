@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 VENV := $(CURDIR)/.venv$(if $(filter openmmlab,$(STACK)),-openmmlab)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-REQUIREMENTS := requirements/common.txt requirements/$(STACK).txt
+REQUIREMENTS := $(addprefix requirements/,constraints.txt common.txt $(STACK).txt)
 
 # mmcv's sources need setuptools < 82. OneDL's are built in isolation, without compiled operators;
 # OpenMMLab's cannot be.
