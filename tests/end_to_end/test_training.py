@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import RUNNERS, DefaultScope
 from mmengine.runner import Runner
+from mmpretrain.models.backbones import VisionTransformer
 
 from localmim.checkpoints import load_from_file
 
@@ -87,6 +88,23 @@ def test_stopping_and_resuming_gives_what_an_uninterrupted_run_gives(tmp_path, p
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         assert value.equal(found[name]), name
+
+
+def test_the_encoder_loads_into_a_plain_vision_transformer(tmp_path, photo_folder):
+    runner = run(config(tmp_path / "work", photo_folder, **{"train_cfg.max_epochs": 2}))
+    checkpoint = str(tmp_path / "work/epoch_2.pth")
+    plain = VisionTransformer(
+        arch=tiny.ARCH,
+        img_size=64,
+        out_type="raw",
+        init_cfg=dict(type="Pretrained", checkpoint=checkpoint, prefix="backbone."),
+    )
+    plain.init_weights()
+    images = torch.randn(2, 3, 64, 64)
+    for model in (plain, runner.model):
+        model.eval()
+    with torch.no_grad():
+        assert plain(images)[0].equal(runner.model(images, mode="tensor")[-1])
 
 
 def test_masks_and_crops_differ_from_epoch_to_epoch(tmp_path, photo_folder):

@@ -64,6 +64,11 @@ class LocalDecoder(BaseModule):
         num_extra_tokens: int,
     ) -> None:
         super().__init__()
+        if embed_dims % 4 or embed_dims % num_heads:
+            raise ValueError(
+                f"embed_dims {embed_dims} must be a multiple of 4 (sine-cosine positions) and of "
+                f"num_heads {num_heads}"
+            )
         self.num_extra_tokens = num_extra_tokens
         self.input_norm = nn.LayerNorm(in_channels, eps=1e-6) if norm_input else nn.Identity()
         self.embed = nn.Linear(in_channels, embed_dims)

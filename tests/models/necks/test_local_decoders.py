@@ -65,6 +65,12 @@ def test_scales_other_than_powers_of_two_are_refused(scale):
         build(scales=(scale,), norm_inputs=False)
 
 
+@pytest.mark.parametrize(("width", "heads"), [(18, 2), (16, 3)])
+def test_widths_that_do_not_divide_are_refused(width, heads):
+    with pytest.raises(ValueError, match=f"embed_dims {width} must be .* num_heads {heads}"):
+        build(embed_dims=width, num_heads=heads)
+
+
 def test_lengths_that_differ_are_refused():
     with pytest.raises(ValueError, match="out_channels has 3 values for 4 taps"):
         build(out_channels=(27, 27, 27))
