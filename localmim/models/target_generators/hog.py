@@ -56,6 +56,13 @@ def cell_histograms(gx: Tensor, gy: Tensor, bins: int, cell: int) -> Tensor:
     return out.div_(cell * cell)
 
 
+def coarser(histograms: Tensor, factor: int) -> Tensor:
+    """Average (B, C, h, w, bins) over squares of factor x factor cells."""
+    if factor == 1:
+        return histograms
+    return histograms.unflatten(3, (-1, factor)).unflatten(2, (-1, factor)).mean(dim=(3, 5))
+
+
 @MODELS.register_module()
 class MultiScaleHOG(BaseModule):
     """HOG targets for all taps (Wang et al. 2023, section 3.2; Dalal and Triggs 2005).
@@ -67,8 +74,8 @@ class MultiScaleHOG(BaseModule):
         bins: orientations over half a turn.
         cells: side of a cell in pixels, one per tap; each a multiple of the smallest.
         offsets: per tap one (gx, gy) constant added to the gradients, as left in the Sobel filters
-            of some released LocalMIM checkpoints; None, the default, for none. Taps that share an
-            offset share a pass.
+            of some released LocalMIM checkpoints; None, the default, for none. They are a buffer
+            of the module, saved and loaded with the weights, and cost a pass per tap.
     """
 
     def __init__(
@@ -92,7 +99,9 @@ class MultiScaleHOG(BaseModule):
             )
         self.bins = bins
         self.cells = tuple(cells)
-        self.offsets = tuple(tuple(pair) for pair in offsets or [(0.0, 0.0)] * len(cells))
+        if offsets is not None:
+            offsets = torch.tensor(offsets, dtype=torch.float64)
+        self.register_buffer("offsets", offsets)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -104,21 +113,17 @@ class MultiScaleHOG(BaseModule):
             zero where the cell is flat.
         """
         gx, gy = sobel(float_images(images, self.cells))
+        if self.offsets is not None:
+            return tuple(
+                self._normalized(cell_histograms(gx + dx, gy + dy, self.bins, cell))
+                for cell, (dx, dy) in zip(self.cells, self.offsets, strict=True)
+            )
         finest = min(self.cells)
-        histograms = {
-            (dx, dy): cell_histograms(gx + dx, gy + dy, self.bins, finest)
-            for dx, dy in set(self.offsets)
-        }
-        return tuple(
-            self._target(histograms[offset], cell // finest)
-            for cell, offset in zip(self.cells, self.offsets, strict=True)
-        )
+        shared = cell_histograms(gx, gy, self.bins, finest)
+        return tuple(self._normalized(coarser(shared, cell // finest)) for cell in self.cells)
 
     @staticmethod
-    def _target(histogram: Tensor, factor: int) -> Tensor:
-        """Average over factor x factor cells, normalise, and move the bins to the channels."""
-        if factor > 1:
-            histogram = histogram.unflatten(3, (-1, factor)).unflatten(2, (-1, factor))
-            histogram = histogram.mean(dim=(3, 5))
+    def _normalized(histogram: Tensor) -> Tensor:
+        """Unit length over the bins, which move to the channels."""
         histogram = F.normalize(histogram, dim=-1, eps=1e-12)
         return histogram.permute(0, 1, 4, 2, 3).flatten(1, 2)

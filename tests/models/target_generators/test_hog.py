@@ -59,6 +59,17 @@ def test_offsets_per_scale_against_the_formula(photos):
         )
 
 
+def test_offsets_come_with_the_weights(photos):
+    offsets = [(0.3, -0.1), (0.0, 0.0), (0.3, -0.1), (-0.2, 0.05)]
+    saved = MultiScaleHOG(offsets=offsets)
+    loaded = MultiScaleHOG(offsets=[(0, 0)] * 4)
+    loaded.load_state_dict(saved.state_dict())
+    for a, b in zip(saved(photos), loaded(photos), strict=True):
+        assert a.equal(b)
+    assert not MultiScaleHOG().state_dict()
+    assert saved(photos.float())[0].dtype == torch.float32
+
+
 def test_sobel_is_the_stated_correlation():
     images = torch.randn(2, 3, 8, 12).double()
     kernel = torch.tensor([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]).double()
