@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import RUNNERS, DefaultScope
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmpretrain.models.backbones import VisionTransformer
 
@@ -108,20 +108,25 @@ def test_the_encoder_loads_into_a_plain_vision_transformer(tmp_path, photo_folde
 
 
 def test_masks_and_crops_differ_from_epoch_to_epoch(tmp_path, photo_folder):
-    runner = RUNNERS.build(config(tmp_path / "work", photo_folder))
-    seen = []
-    step = type(runner.model).train_step
+    # The same picture eight times, so that equal random numbers give equal crops.
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(8):
+        shutil.copy(photo_folder / "china.jpg", data / f"{number}.jpg")
+    runner = RUNNERS.build(config(tmp_path / "work", data))
+    crops, masks = [], []
 
-    def record(model, data, optim_wrapper):
-        seen.append(torch.stack(list(data["inputs"])).float().mean().item())
-        return step(model, data, optim_wrapper)
+    def record(_module, inputs, mask):
+        crops.extend(image.mean().item() for image in inputs[0])
+        masks.append(mask.hidden)
 
-    runner.model.train_step = lambda data, optim_wrapper: record(runner.model, data, optim_wrapper)
+    runner.model.mask_generator.register_forward_hook(record)
     runner.train()
-    assert len(seen) == 8 == len(set(seen))
+    assert len(crops) == 32 == len(set(crops))
+    assert len(torch.stack(masks).flatten(1).unique(dim=0)) == 8
 
 
-def test_learning_rate_counts_processes_batch_and_accumulation(tmp_path, photo_folder, caplog):
+def test_learning_rate_counts_processes_batch_and_accumulation(tmp_path, photo_folder):
     cfg = config(
         tmp_path / "work",
         photo_folder,
@@ -226,7 +231,6 @@ def test_five_channel_images_of_another_shape_train_through_the_runner(tmp_path)
         dict(type="RandomResizedCrop", scale=(224, 128), backend="cv2"),
         dict(type="PackInputs"),
     ]
-    DefaultScope.get_instance("five", scope_name="mmpretrain")
     run(cfg)
     assert (tmp_path / "work/epoch_2.pth").exists()
 
