@@ -36,8 +36,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("config", help="config A: a path, or PACKAGE::PATH as in _base_")
     parser.add_argument("against", help="config B")
     parser.add_argument("--batch-size", type=int, default=8, help="images a step (default: 8)")
-    parser.add_argument("--size", type=int, default=224, help="side of A's images (default: 224)")
-    parser.add_argument("--against-size", type=int, help="side of B's images (default: A's)")
+    parser.add_argument("--size", type=int, help="side of A's images (default: its img_size)")
+    parser.add_argument("--against-size", type=int, help="side of B's images (default: its own)")
     parser.add_argument("--steps", type=int, default=7, help="timed steps of each (default: 7)")
     parser.add_argument("--warmup", type=int, default=2, help="steps before them (default: 2)")
     parser.add_argument(
@@ -71,13 +71,14 @@ class StoredTargets(nn.Module):
 class Step:
     """A pre-training step of a config on random images."""
 
-    def __init__(self, config: str, size: int, args: argparse.Namespace) -> None:
+    def __init__(self, config: str, size: int | None, args: argparse.Namespace) -> None:
         torch.manual_seed(0)
         cfg = get_config(config) if "::" in config else Config.fromfile(config)
         init_default_scope("mmpretrain")
         self.device, self.dtype = torch.device(args.device), getattr(torch, args.dtype)
         self.model = MODELS.build(cfg.model).to(self.device).train()
-        self.images = torch.randn(args.batch_size, 3, size, size, device=self.device)
+        shape = (args.batch_size, *image_shape(cfg, size))
+        self.images = torch.randn(shape, device=self.device)
         self.data_samples = masked_samples(cfg, args.batch_size)
         self.target_seconds = self._set_targets_apart(args.steps)
         settings = {k: v for k, v in cfg.optim_wrapper.items() if k not in ("loss_scale", "dtype")}
@@ -116,6 +117,14 @@ class Step:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
+def image_shape(cfg: Config, size: int | None) -> tuple[int, int, int]:
+    """Channels, height and width of a config's images; 224 px where it names no size."""
+    backbone = cfg.model.backbone
+    size = size or backbone.get("img_size", 224)
+    height, width = (size, size) if isinstance(size, int) else size
+    return backbone.get("in_channels", 3), height, width
+
+
 def masked_samples(cfg: Config, batch_size: int) -> list[DataSample]:
     """Data samples, with masks where the config's pipeline makes them (SimMIM, MaskFeat)."""
     samples = [DataSample() for _ in range(batch_size)]
@@ -127,10 +136,10 @@ def masked_samples(cfg: Config, batch_size: int) -> list[DataSample]:
     return samples
 
 
-def serve(connection: Connection, config: str, size: int, args: argparse.Namespace) -> None:
+def serve(connection: Connection, config: str, size: int | None, args: argparse.Namespace) -> None:
     """Run a step whenever asked, in a process of its own."""
     step = Step(config, size, args)
-    connection.send(step.target_seconds)
+    connection.send({"targets": step.target_seconds, "size": tuple(step.images.shape[2:])})
     while connection.recv():
         connection.send(step.time())
     connection.send(step.peak_memory())
@@ -139,7 +148,7 @@ def serve(connection: Connection, config: str, size: int, args: argparse.Namespa
 def measure(args: argparse.Namespace) -> list[dict]:
     """Step times, target times (seconds) and peak memory (GiB) of both configs."""
     context = multiprocessing.get_context("spawn")
-    contenders = [(args.config, args.size), (args.against, args.against_size or args.size)]
+    contenders = [(args.config, args.size), (args.against, args.against_size)]
     connections, results = [], []
     for config, size in contenders:
         here, there = context.Pipe()
@@ -147,7 +156,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
         process.start()
         there.close()
         connections.append(here)
-        results.append({"config": config, "size": size, "targets": here.recv(), "seconds": []})
+        results.append({"config": config, "seconds": [], **here.recv()})
     for turn in tqdm(range(args.warmup + args.steps), desc="steps of each", unit="step"):
         for connection, result in zip(connections, results, strict=True):
             connection.send(True)
@@ -172,7 +181,8 @@ def report(results: list[dict], args: argparse.Namespace) -> None:
         )
         print(
             f"{letter}: {step:.2f} ms/image, targets {targets:.2f} ms/image, peak "
-            f"{result['memory']:.2f} GiB, {result['size']} px, {result['config']}"
+            f"{result['memory']:.2f} GiB, {'x'.join(map(str, result['size']))} px, "
+            f"{result['config']}"
         )
     a, b = results
     ratios = [x / y for x, y in zip(a["seconds"], b["seconds"], strict=True)]

@@ -17,7 +17,6 @@ def test_prints_times_memory_and_ratio(against):
         [
             *(sys.executable, "tools/benchmarks/pretrain_step.py", DEMO, str(against)),
             *("--batch-size", "1", "--steps", "2", "--warmup", "1", "--device", "cpu"),
-            *("--size", "64", "--against-size", "64" if against == DEMO else "192"),
         ],
         cwd=ROOT,
         capture_output=True,
@@ -28,5 +27,6 @@ def test_prints_times_memory_and_ratio(against):
     assert lines[0].startswith("cpu (") and lines[0].endswith("float32, batch 1, median of 2")
     for letter, line in zip("AB", lines[1:3], strict=True):
         assert re.match(rf"{letter}: \d+\.\d\d ms/image, targets \d+\.\d\d ms/image, peak", line)
+    assert "96x96 px" in lines[1] and ("96x96" if against == DEMO else "192x192") in lines[2]
     ratio = float(re.match(r"time A / B: (\d+\.\d+) ", lines[3]).group(1))
     assert ratio > 0
