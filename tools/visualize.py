@@ -51,25 +51,33 @@ def find_images(places: list[str]) -> list[str]:
     return [str(path) for path in found]
 
 
-def load_model(config: str, checkpoint: str) -> MaskedImageModel:
-    cfg = Config.fromfile(config)
-    init_default_scope("mmpretrain")
+def load_model(cfg: Config, checkpoint: str) -> MaskedImageModel:
+    """The config's model with the checkpoint's weights, in evaluation mode."""
     model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
     if not isinstance(model, MaskedImageModel):
-        raise ValueError(f"{config} holds a {type(model).__name__}, which reconstructs nothing")
+        raise ValueError(
+            f"{cfg.filename} holds a {type(model).__name__}, which reconstructs nothing"
+        )
     state = load_from_file(checkpoint)
     load_into(model, state.get("state_dict", state), checkpoint)
     return model.eval()
 
 
-def load_images(paths: list[str], model: MaskedImageModel) -> torch.Tensor:
-    """Images scaled and cropped to the model's size, normalised, (B, C, H, W)."""
+def load_images(paths: list[str], cfg: Config, model: MaskedImageModel) -> torch.Tensor:
+    """Images read as in training, scaled and cropped to the model's size, normalised.
+
+    Returns:
+        (B, C, H, W).
+    """
     height, width = model.backbone.img_size
+    dataset = cfg.train_dataloader.dataset
+    loader = dict(dataset.get("dataset", dataset).pipeline[0], ignore_empty=False)
+    loader.setdefault("imdecode_backend", "pillow")  # which says what is wrong with a file
     pipeline = Compose(
         [
             TRANSFORMS.build(step)
             for step in (
-                dict(type="LoadImageFromFile", imdecode_backend="pillow"),
+                loader,
                 dict(type="ResizeEdge", scale=max(height, width), edge="short"),
                 dict(type="CenterCrop", crop_size=(width, height)),
                 dict(type="PackInputs"),
@@ -83,8 +91,10 @@ def load_images(paths: list[str], model: MaskedImageModel) -> torch.Tensor:
 def draw(args: argparse.Namespace) -> list[Path]:
     """Draw all scales and return the pictures' paths."""
     paths = find_images(args.images)[: args.max_images]
-    model = load_model(args.config, args.checkpoint)
-    images = load_images(paths, model)
+    cfg = Config.fromfile(args.config)
+    init_default_scope("mmpretrain")
+    model = load_model(cfg, args.checkpoint)
+    images = load_images(paths, cfg, model)
     torch.manual_seed(args.seed)
     mask = model.mask_generator(images)
     out_dir = Path(args.out_dir)

@@ -2,7 +2,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
@@ -35,6 +37,29 @@ def test_draws_a_picture_per_scale_and_names_them(tmp_path, checkpoint, photo_fo
     written = sorted((tmp_path / "out").iterdir())
     assert len(written) == 4 and all(f"  {path}" in done.stdout for path in written)
     assert all(min(Image.open(path).size) > 300 for path in written)
+
+
+def test_images_are_read_as_in_training_whatever_their_channels(tmp_path):
+    (tmp_path / "five.py").write_text(
+        f"""
+_base_ = "{CONFIG}"
+data_preprocessor = dict(
+    _delete_=True, type="ClsDataPreprocessor", mean=[120.0] * 5, std=[60.0] * 5
+)
+model = dict(backbone=dict(in_channels=5), neck=dict(out_channels=45))
+train_pipeline = _base_.train_pipeline
+train_pipeline[0].update(imdecode_backend="tifffile", color_type="unchanged")
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
+"""
+    )
+    model = MODELS.build(Config.fromfile(tmp_path / "five.py").model)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "model.pth")
+    pixels = np.random.default_rng(0).integers(0, 255, (150, 120, 5), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    files = (tmp_path / name for name in ("five.py", "model.pth", "a.tif"))
+    done = call(*files, "--out-dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 def test_errors_are_one_line(tmp_path, checkpoint, photo_folder):
