@@ -3,8 +3,8 @@
 from .stack import check_stack, installed_versions
 from .version import __version__
 
-STACK = check_stack(installed_versions())
+check_stack(installed_versions())
 
 from . import checkpoints, data, engine, models  # noqa: E402
 
-__all__ = ["STACK", "__version__", "checkpoints", "data", "engine", "models"]
+__all__ = ["__version__", "checkpoints", "data", "engine", "models"]
