@@ -17,6 +17,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def nearest_multiples(size: tuple[int, int], unit: int) -> tuple[int, int]:
+    """The nearest height and width that are positive multiples of a unit."""
+    height, width = (max(round(length / unit), 1) * unit for length in size)
+    return height, width
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor on the CPU to a device without waiting for the device."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class PatchMask:
     """The mask of one batch, shared by every scale.
@@ -25,10 +38,13 @@ class PatchMask:
         hidden: (B, Gh, Gw) bool, True where the cell is hidden and has to be reconstructed.
         visible: (B, K) long, the row-major numbers of the visible cells in ascending order. Every
             image has the same K.
+        drawn: the mask as it was drawn on the CPU, if it was: (M, Gh, Gw) bool like ``hidden``,
+            where M is B or, for one mask shared by all images, 1.
     """
 
     hidden: Tensor
     visible: Tensor
+    drawn: Tensor | None = None
 
     @classmethod
     def from_scores(cls, scores: Tensor, num_visible: int) -> "PatchMask":
@@ -65,6 +81,26 @@ class PatchMask:
             )
         visible = (~hidden).flatten(1).nonzero()[:, 1].view(len(hidden), -1)
         return cls(hidden, visible)
+
+    def spread(self, batch_size: int, device: torch.device) -> "PatchMask":
+        """Bring a mask drawn on the CPU to a batch on a device, without waiting for the device.
+
+        Args:
+            batch_size: B. The mask is that of B images, or of one, which all of them share then.
+            device: where the images are.
+        """
+        return PatchMask(
+            send(self.hidden, device).expand(batch_size, -1, -1),
+            send(self.visible, device).expand(batch_size, -1),
+            self.hidden,
+        )
+
+    def on_cpu(self) -> Tensor:
+        """``drawn``, or a copy of ``hidden`` on the CPU, which waits for the device.
+
+        What depends on the mask alone (which tokens share a window) is planned there.
+        """
+        return self.hidden.cpu() if self.drawn is None else self.drawn
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -114,8 +150,13 @@ def gather_cells(x: Tensor, mask: PatchMask) -> Tensor:
 
     Returns:
         (B, K * s * s, C), cell-major.
+
+    Raises:
+        ValueError: the mask is for another grid or batch size.
     """
     batch, channels, height, width = x.shape
+    if batch != len(mask.visible):
+        raise ValueError(f"a mask of {len(mask.visible)} images does not fit a batch of {batch}")
     side = _positions_per_side(height, width, mask)
     rows, cols = mask.grid
     cells = x.reshape(batch, channels, rows, side, cols, side).permute(0, 2, 4, 3, 5, 1)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from localmim.masking import PatchMask, gather_cells, scatter_cells
+from localmim.masking import PatchMask, gather_cells, nearest_multiples, scatter_cells
 
 # Cells 1 and 2 of the first image are visible, cells 0 and 5 of the second; True is hidden.
 HIDDEN = torch.tensor([[[1, 0, 0], [1, 1, 1]], [[0, 1, 1], [1, 1, 0]]], dtype=torch.bool)
@@ -82,3 +82,29 @@ def test_maps_that_do_not_divide_are_refused(mask):
         gather_cells(torch.zeros(2, 1, 5, 6), mask)
     with pytest.raises(ValueError, match="6 tokens are not a square number"):
         scatter_cells(torch.zeros(2, 6, 1), mask, torch.zeros(1))
+
+
+def test_masks_of_another_batch_are_refused(mask):
+    with pytest.raises(ValueError, match="mask of 2 images does not fit a batch of 3"):
+        gather_cells(torch.zeros(3, 1, 2, 3), mask)
+
+
+def test_spread_gives_one_mask_to_all_images_and_remembers_it():
+    one = PatchMask.from_hidden(HIDDEN[:1])
+    spread = one.spread(3, torch.device("cpu"))
+    assert spread.hidden.equal(HIDDEN[:1].expand(3, -1, -1))
+    assert spread.visible.tolist() == [[1, 2]] * 3
+    assert spread.on_cpu().equal(HIDDEN[:1])
+
+
+def test_on_cpu_is_the_mask_itself_where_nothing_else_was_drawn(mask):
+    assert mask.on_cpu().equal(HIDDEN)
+    assert mask.spread(2, torch.device("cpu")).on_cpu().equal(HIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "nearest"),
+    [((100, 224), 32, (96, 224)), ((112, 10), 32, (128, 32)), ((7, 7), 7, (7, 7))],
+)
+def test_nearest_multiples(size, unit, nearest):
+    assert nearest_multiples(size, unit) == nearest

@@ -1,4 +1,4 @@
-from .backbones import SparseViT
+from .backbones import SparseSwin, SparseViT
 from .heads import ReconstructionHead
 from .localmim import LocalMIM
 from .mask_generators import RandomMasking
@@ -14,5 +14,6 @@ __all__ = [
     "MultiScalePixels",
     "RandomMasking",
     "ReconstructionHead",
+    "SparseSwin",
     "SparseViT",
 ]

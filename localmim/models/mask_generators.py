@@ -5,22 +5,26 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from localmim.masking import PatchMask
+from localmim.masking import PatchMask, nearest_multiples
 
 
 @MODELS.register_module()
 class RandomMasking(BaseModule):
-    """Hide a random part of the cells of each image, uniformly and for each image by itself.
+    """Hide a random part of the cells of each image, uniformly.
 
     As in MAE (He et al. 2022, section 3) and LocalMIM (Wang et al. 2023, section 3.1): every cell
-    draws uniform noise and the ``int(cells * (1 - ratio))`` smallest stay visible.
+    draws uniform noise and the ``int(cells * (1 - ratio))`` smallest stay visible. The noise is
+    drawn on the CPU: the same seed gives the same masks on every device, and what depends on the
+    mask alone can be planned without waiting for the device.
 
     Args:
         cell_size: side of a cell in pixels.
         ratio: hidden part of the cells, in (0, 1).
+        shared: one mask for all images of a batch on a device, as GreenMIM (Huang et al. 2022) and
+            LocalMIM do on a Swin, instead of one for each image.
     """
 
-    def __init__(self, cell_size: int = 16, ratio: float = 0.75) -> None:
+    def __init__(self, cell_size: int = 16, ratio: float = 0.75, shared: bool = False) -> None:
         super().__init__()
         if not 0 < ratio < 1:
             raise ValueError(
@@ -28,6 +32,7 @@ class RandomMasking(BaseModule):
             )
         self.cell_size = cell_size
         self.ratio = ratio
+        self.shared = shared
 
     def forward(self, images: Tensor) -> PatchMask:
         """Draw the mask of a batch of images (B, C, H, W).
@@ -46,14 +51,14 @@ class RandomMasking(BaseModule):
                 "one must be visible and one hidden: take larger images, smaller cells or another "
                 "ratio"
             )
-        noise = torch.rand(batch, rows, cols, device=images.device)
-        return PatchMask.from_scores(noise, num_visible)
+        noise = torch.rand(1 if self.shared else batch, rows, cols)
+        return PatchMask.from_scores(noise, num_visible).spread(batch, images.device)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of cells of an image; ValueError where it does not divide."""
         cell = self.cell_size
         if height % cell or width % cell or not height or not width:
-            near = [max(round(side / cell), 1) * cell for side in (height, width)]
+            near = nearest_multiples((height, width), cell)
             raise ValueError(
                 f"images of {height}x{width} pixels do not divide into cells of {cell}x{cell}; "
                 f"the nearest size that does is {near[0]}x{near[1]} (set the crop in the pipeline)"

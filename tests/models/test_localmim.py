@@ -3,10 +3,19 @@ import tiny
 import torch
 from mmpretrain.registry import MODELS
 
+PIXELS = {"vit": (4, 8, 16, 32), "swin": (8, 16, 32, 32)}
 
+
+@pytest.fixture(params=tiny.MODELS)
+def kind(request):
+    return request.param
+
+
+@pytest.mark.filterwarnings("ignore:window_size")
 @pytest.mark.parametrize(("size", "channels", "bins"), [((128, 224), 5, 9), ((64, 64), 1, 18)])
-def test_other_sizes_channels_and_bins_train(size, channels, bins):
-    model = MODELS.build(tiny.localmim(size, channels, bins))
+def test_other_sizes_channels_and_bins_train(kind, size, channels, bins):
+    torch.manual_seed(0)
+    model = MODELS.build(tiny.MODELS[kind](size, channels, bins))
     model.init_weights()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     images = torch.randn(4, channels, *size).cumsum(2).cumsum(3) / 20
@@ -29,8 +38,8 @@ def test_a_single_tap_is_not_localmim():
         MODELS.build(config)
 
 
-def test_extract_feat_is_the_dense_backbone():
-    model = MODELS.build(tiny.localmim()).eval()
+def test_extract_feat_is_the_dense_backbone(kind):
+    model = MODELS.build(tiny.MODELS[kind]()).eval()
     images = torch.randn(2, 3, 64, 64)
     for a, b in zip(model(images, mode="tensor"), model.backbone(images), strict=True):
         assert a.equal(b)
@@ -44,10 +53,10 @@ def test_bins_that_the_neck_does_not_expect_are_refused():
 
 
 @pytest.mark.parametrize("target", ["MultiScaleHOG", "MultiScalePixels"])
-def test_mixed_precision_is_close_to_single_and_gives_all_gradients(target):
-    config = tiny.localmim()
+def test_mixed_precision_is_close_to_single_and_gives_all_gradients(kind, target):
+    config = tiny.MODELS[kind]()
     if target == "MultiScalePixels":
-        sizes = (4, 8, 16, 32)
+        sizes = PIXELS[kind.split(",")[0]]
         config["target_generator"] = dict(type=target, patch_sizes=sizes)
         config["neck"]["out_channels"] = [3 * size**2 for size in sizes]
     model = MODELS.build(config)
@@ -66,8 +75,8 @@ def test_mixed_precision_is_close_to_single_and_gives_all_gradients(target):
 
 
 @pytest.mark.gpu
-def test_a_training_step_on_a_gpu_waits_for_nothing():
-    model = MODELS.build(tiny.localmim()).cuda()
+def test_a_training_step_on_a_gpu_waits_for_nothing(kind):
+    model = MODELS.build(tiny.MODELS[kind]()).cuda()
     images = torch.randn(2, 3, 64, 64, device="cuda")
     sum(model.loss(images).values()).backward()
     torch.cuda.set_sync_debug_mode("error")
@@ -79,12 +88,12 @@ def test_a_training_step_on_a_gpu_waits_for_nothing():
 
 
 @pytest.mark.gpu
-def test_gpu_and_cpu_agree():
-    model = MODELS.build(tiny.localmim()).double()
+def test_gpu_and_cpu_agree(kind):
+    model = MODELS.build(tiny.MODELS[kind]()).double()
     images = torch.randn(2, 3, 64, 64).double()
     mask = model.mask_generator(images)
     cpu = model.reconstruct(images, mask)
-    mask = type(mask)(mask.hidden.cuda(), mask.visible.cuda())
+    mask = type(mask)(mask.hidden.cuda(), mask.visible.cuda(), mask.drawn)
     gpu = model.cuda().reconstruct(images.cuda(), mask)
     for a, b in zip(sum(cpu, ()), sum(gpu, ()), strict=True):
         torch.testing.assert_close(a, b.cpu(), rtol=1e-9, atol=1e-9)

@@ -22,6 +22,15 @@ def test_each_image_has_its_own_mask_and_each_cell_the_same_chance():
     assert (mask.hidden.float().mean(0) - 0.75).abs().max() < 0.03
 
 
+def test_shared_masks_are_one_for_the_batch_and_another_for_the_next():
+    generator = RandomMasking(32, 0.75, shared=True)
+    first, second = (generator(torch.zeros(4, 3, 224, 224)) for _ in range(2))
+    assert first.hidden.shape == (4, 7, 7) and first.on_cpu().shape == (1, 7, 7)
+    assert first.hidden.equal(first.hidden[:1].expand(4, -1, -1))
+    assert first.visible.shape == (4, 12)  # 37 of 49 hidden, as in the released code
+    assert not first.hidden.equal(second.hidden)
+
+
 def test_follows_torch_seed():
     generator = RandomMasking()
     masks = []

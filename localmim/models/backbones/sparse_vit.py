@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from localmim.masking import PatchMask, gather_cells
-from localmim.models.layers import init_linear_and_norm, sincos_positions
+from localmim.masking import PatchMask
+from localmim.models.layers import (
+    embed_visible,
+    init_linear_and_norm,
+    init_patch_embed,
+    sincos_positions,
+)
 
 
 @MODELS.register_module()
@@ -93,13 +97,12 @@ class SparseViT(VisionTransformer):
             self.pos_embed[0, self.num_extra_tokens :] = positions
 
     def init_weights(self) -> None:
-        """Initialise as MAE does, unless ``init_cfg`` loads weights."""
+        """Initialise as MAE does, unless ``init_cfg`` says how."""
         super().init_weights()
-        if isinstance(self.init_cfg, dict) and self.init_cfg["type"] == "Pretrained":
+        if self.init_cfg:
             return
         init_linear_and_norm(self)
-        nn.init.xavier_uniform_(self.patch_embed.projection.weight.flatten(1))
-        nn.init.zeros_(self.patch_embed.projection.bias)
+        init_patch_embed(self.patch_embed)
         if self.cls_token is not None:
             nn.init.normal_(self.cls_token, std=0.02)
         self._lay_out_positions()
@@ -146,13 +149,7 @@ class SparseViT(VisionTransformer):
             mode=self.interpolate_mode,
             num_extra_tokens=self.num_extra_tokens,
         )[0]
-        # A convolution whose patches do not overlap is a linear map of each patch.
-        projection = self.patch_embed.projection
-        weight = projection.weight.permute(0, 2, 3, 1).flatten(1)
-        patches = gather_cells(images, mask).view(*mask.visible.shape, -1)
-        x = F.linear(patches, weight, projection.bias)
-        if self.patch_embed.norm is not None:
-            x = self.patch_embed.norm(x)
+        x = embed_visible(self.patch_embed, images, mask)
         x = x + positions[self.num_extra_tokens :][mask.visible]
         if self.cls_token is None:
             return x

@@ -13,3 +13,9 @@ def init_linear_and_norm(module: nn.Module) -> None:
         elif isinstance(layer, nn.LayerNorm):
             nn.init.ones_(layer.weight)
             nn.init.zeros_(layer.bias)
+
+
+def init_patch_embed(patch_embed: nn.Module) -> None:
+    """Initialise the convolution of mmcv's PatchEmbed as the linear layer that it is."""
+    nn.init.xavier_uniform_(patch_embed.projection.weight.flatten(1))
+    nn.init.zeros_(patch_embed.projection.bias)

@@ -37,7 +37,8 @@ class LocalDecoder(BaseModule):
     """Predict one target map from the features of one tap.
 
     Linear embedding, mask tokens at hidden cells, fixed sine-cosine positions, pre-norm Transformer
-    blocks, norm, rescaling, 1x1 convolution (Wang et al. 2023, section 3.2 and its appendix).
+    blocks, norm, rescaling (nothing at scale 1), 1x1 convolution (Wang et al. 2023, section 3.2 and
+    its appendix).
 
     Args:
         in_channels: width of the tap.
@@ -120,7 +121,9 @@ class LocalDecoders(BaseModule):
 
     Every argument but ``num_extra_tokens`` is either one value for all taps or a sequence with one
     value per tap; ``scales`` is always a sequence and says how many taps there are. The defaults
-    are LocalMIM's on a ViT (Wang et al. 2023, appendix).
+    are LocalMIM's on a ViT (Wang et al. 2023, appendix). On a Swin, whose taps have the grids of
+    their targets, it has scales of 1, widths 64, 128, 128 and 128 and 4 heads, and the taps are
+    normalised by the backbone.
 
     Args:
         in_channels: width of the taps.
@@ -167,6 +170,18 @@ class LocalDecoders(BaseModule):
             )
             for values in zip(*per_tap.values(), strict=True)
         )
+
+    def init_weights(self) -> None:
+        """Initialise as the decoders' papers do.
+
+        Where no decoder rescales (MAE, LocalMIM on a Swin) the predictions are linear layers and
+        start as such; next to convolutions (LocalMIM on a ViT) they keep torch's default.
+        """
+        super().init_weights()
+        if not any(len(decoder.rescale) for decoder in self.decoders):
+            for decoder in self.decoders:
+                nn.init.xavier_uniform_(decoder.pred.weight.flatten(1))
+                nn.init.zeros_(decoder.pred.bias)
 
     def forward(self, features: Sequence[Tensor], mask: PatchMask) -> tuple[Tensor, ...]:
         """Predict the targets of all taps.

@@ -92,3 +92,14 @@ def test_init_weights_reaches_every_decoder():
         for layer in linear:
             assert layer.bias.abs().max() == 0
             assert layer.weight.abs().max() <= (6 / sum(layer.weight.shape)) ** 0.5
+
+
+@pytest.mark.parametrize(("scales", "linear"), [((1, 1), True), ((1, 0.5), False)])
+def test_predictions_start_as_linear_layers_where_nothing_is_rescaled(scales, linear):
+    neck = build(scales=scales, norm_inputs=False, embed_dims=64, out_channels=192)
+    neck.init_weights()
+    weight = neck.decoders[0].pred.weight
+    # Uniform in both cases: Xavier's limit, or torch's 1 / sqrt(fan in).
+    limit = (6 / (64 + 192)) ** 0.5 if linear else 64**-0.5
+    assert weight.abs().max().item() == pytest.approx(limit, rel=0.01)
+    assert (neck.decoders[0].pred.bias.abs().max() == 0) == linear
