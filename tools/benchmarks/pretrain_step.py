@@ -1,7 +1,8 @@
 """Time a pre-training step of one config against another, in one run.
 
 A step is forward, backward and optimiser on random images that lie on the device; the targets are
-generated beforehand and timed apart. Each config runs in a process of its own, so that the peak
+generated beforehand and timed apart. B may also be a classifier of mmpretrain, which tells the cost
+of the dense encoder. Each config runs in a process of its own, so that the peak
 memory is its own, and the two take turns (A B A B ...), so that the ratio holds when the speed of
 the machine drifts.
 
@@ -41,6 +42,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=7, help="timed steps of each (default: 7)")
     parser.add_argument("--warmup", type=int, default=2, help="steps before them (default: 2)")
     parser.add_argument(
+        "--no-optimizer", action="store_true", help="leave the optimiser's part of a step out"
+    )
+    parser.add_argument(
         "--device",
         default="cuda" if torch.cuda.is_available() else "cpu",
         help="cpu or cuda (default: cuda where there is one)",
@@ -79,10 +83,11 @@ class Step:
         self.model = MODELS.build(cfg.model).to(self.device).train()
         shape = (args.batch_size, *image_shape(cfg, size))
         self.images = torch.randn(shape, device=self.device)
-        self.data_samples = masked_samples(cfg, args.batch_size)
+        self.data_samples = data_samples(cfg, args.batch_size)
         self.target_seconds = self._set_targets_apart(args.steps)
         settings = {k: v for k, v in cfg.optim_wrapper.items() if k not in ("loss_scale", "dtype")}
         self.optim_wrapper = build_optim_wrapper(self.model, {**settings, "type": "OptimWrapper"})
+        self.with_optimizer = not args.no_optimizer
 
     def _set_targets_apart(self, steps: int) -> float:
         """Time the target generator, if there is one, and put its result in its place."""
@@ -104,7 +109,12 @@ class Step:
     def _step(self) -> None:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             losses = self.model.loss(self.images, self.data_samples)
-        self.optim_wrapper.update_params(self.model.parse_losses(losses)[0])
+        total = self.model.parse_losses(losses)[0]
+        if self.with_optimizer:
+            self.optim_wrapper.update_params(total)
+        else:
+            self.optim_wrapper.zero_grad()
+            self.optim_wrapper.backward(total)
 
     def time(self) -> float:
         """Seconds of one step."""
@@ -125,9 +135,9 @@ def image_shape(cfg: Config, size: int | None) -> tuple[int, int, int]:
     return backbone.get("in_channels", 3), height, width
 
 
-def masked_samples(cfg: Config, batch_size: int) -> list[DataSample]:
-    """Data samples, with masks where the config's pipeline makes them (SimMIM, MaskFeat)."""
-    samples = [DataSample() for _ in range(batch_size)]
+def data_samples(cfg: Config, batch_size: int) -> list[DataSample]:
+    """Labels for classifiers, and masks where the config's pipeline makes them (SimMIM)."""
+    samples = [DataSample().set_gt_label(0) for _ in range(batch_size)]
     for transform in cfg.train_dataloader.dataset.get("pipeline", []):
         if str(transform["type"]).endswith("MaskGenerator"):
             generator = TRANSFORMS.build(transform)
@@ -173,7 +183,11 @@ def report(results: list[dict], args: argparse.Namespace) -> None:
     """Print medians, memory and the ratio A / B, pair by pair."""
     on_cpu = args.device == "cpu"
     name = f"{torch.get_num_threads()} threads" if on_cpu else torch.cuda.get_device_name()
-    print(f"{args.device} ({name}), {args.dtype}, batch {args.batch_size}, median of {args.steps}")
+    what = "forward and backward" if args.no_optimizer else "step"
+    print(
+        f"{args.device} ({name}), {args.dtype}, batch {args.batch_size}, {what}, median of "
+        f"{args.steps}"
+    )
     for letter, result in zip("AB", results, strict=True):
         step, targets = (
             seconds / args.batch_size * 1e3
