@@ -23,7 +23,7 @@ def path(request):
 
 
 def test_there_are_configs():
-    assert len(CONFIGS) >= 11 and len(set(NAMES)) == len(NAMES)
+    assert len(CONFIGS) >= 21 and len(set(NAMES)) == len(NAMES)
 
 
 def test_model_optimiser_and_pipeline_build_and_targets_fit(path):
@@ -64,6 +64,11 @@ RECIPES = {
     "localmim_vit-base-p16_8xb256-amp-coslr-1600e_in1k": (2048, 1.6e-3, 1600, 40, 9),
     "localmim_vit-base-p16_8xb256-amp-coslr-100e_in1k": (2048, 1.6e-3, 100, 10, 9),
     "localmim_vit-large-p16_8xb512-amp-coslr-800e_in1k": (4096, 2.4e-3, 800, 40, 18),
+    "localmim_swin-base-w7_8xb256-amp-coslr-400e_in1k": (2048, 8e-4, 400, 40, 18),
+    "localmim_swin-base-w7_8xb256-amp-coslr-100e_in1k": (2048, 8e-4, 100, 10, 18),
+    "localmim_swin-base-w7_pixel_8xb256-amp-coslr-400e_in1k": (2048, 8e-4, 400, 40, None),
+    "localmim_swin-base-w7_pixel_8xb256-amp-coslr-100e_in1k": (2048, 8e-4, 100, 10, None),
+    "localmim_swin-large-w14_8xb512-amp-coslr-800e_in1k": (4096, 1.6e-3, 800, 40, 18),
 }
 
 
@@ -76,7 +81,7 @@ def test_the_papers_recipes(name):
         optimizer.lr,
         cfg.train_cfg.max_epochs,
         cfg.param_scheduler[0].end,
-        cfg.model.target_generator.bins,
+        cfg.model.target_generator.get("bins"),
     )
     assert found == RECIPES[name]
     assert (optimizer.betas, optimizer.weight_decay) == ((0.9, 0.95), 0.05)

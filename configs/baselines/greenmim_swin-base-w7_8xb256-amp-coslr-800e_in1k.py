@@ -1,0 +1,33 @@
+# GreenMIM (Huang et al., NeurIPS 2022) from the same parts: sparse Swin-B, one tap at the end, a
+# decoder of one block 512 wide, normalised pixels of 32x32 patches.
+_base_ = [
+    "../_base_/datasets/imagenet_bs256_mim.py",
+    "../_base_/schedules/adamw_coslr_mim.py",
+    "../_base_/default_runtime.py",
+]
+
+model = dict(
+    type="MaskedImageModel",
+    backbone=dict(
+        type="SparseSwin", arch="base", img_size=224, window_size=7, out_indices=(3,), norm_eps=1e-6
+    ),
+    mask_generator=dict(type="RandomMasking", cell_size=32, ratio=0.75, shared=True),
+    neck=dict(
+        type="LocalDecoders",
+        in_channels=1024,
+        out_channels=3072,  # 32x32 pixels of 3 colours
+        scales=(1,),
+        embed_dims=512,
+        num_heads=16,
+        norm_inputs=False,
+        num_extra_tokens=0,
+    ),
+    target_generator=dict(type="MultiScalePixels", patch_sizes=(32,)),
+    head=dict(type="ReconstructionHead"),
+)
+
+# 1.5e-4 for a batch of 256, as in MAE.
+optim_wrapper = dict(optimizer=dict(lr=1.2e-3))
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].eta_min = 0.0
+train_cfg = dict(max_epochs=800)
