@@ -9,95 +9,163 @@ from reference_formula import figures, image, noise, released_parameter, summary
 
 from localmim.masking import PatchMask
 
-RENAMED = [
-    (r"^backbone\.layers\.(\d+)\.ln(\d)", r"blocks.\1.norm\2"),
-    (r"^backbone\.layers\.", "blocks."),
-    (r"ffn\.layers\.0\.0", "mlp.fc1"),
-    (r"ffn\.layers\.1", "mlp.fc2"),
-    (r"^backbone\.patch_embed\.projection", "patch_embed.proj"),
-    (r"^backbone\.ln1", "norm.3"),
-    (r"^backbone\.", ""),
-    (r"^neck\.decoders\.(\d)\.input_norm", r"norm.\1"),
-    (r"^neck\.decoders\.(\d)\.blocks\.0\.ln", r"decoder.\1.blocks.0.norm"),
-    (r"^neck\.decoders\.0\.pred", "decoder.0.pred.4"),
-    (r"^neck\.decoders\.1\.pred", "decoder.1.pred.1"),
-    (r"^neck\.decoders\.2\.pred", "decoder.2.pred.0"),
-    (r"^neck\.decoders\.3\.pred", "decoder.3.pred.1"),
-    (r"^neck\.decoders\.(\d)\.rescale", r"decoder.\1.pred"),
-    (r"^neck\.decoders\.", "decoder."),
-]
+FIGURES = ["localmim_vit_hog", "localmim_swin_hog", "localmim_swin_pixel"]
+
+# The names of the released checkpoints, by patterns of ours that are applied in turn.
+NAMES = {
+    "vit": [
+        (r"^backbone\.layers\.(\d+)\.ln(\d)", r"blocks.\1.norm\2"),
+        (r"^backbone\.layers\.", "blocks."),
+        (r"^backbone\.ln1", "norm.3"),
+        (r"^backbone\.", ""),
+        (r"^neck\.decoders\.(\d)\.input_norm", r"norm.\1"),
+        (r"^neck\.decoders\.0\.pred", "decoder.0.pred.4"),
+        (r"^neck\.decoders\.1\.pred", "decoder.1.pred.1"),
+        (r"^neck\.decoders\.2\.pred", "decoder.2.pred.0"),
+        (r"^neck\.decoders\.3\.pred", "decoder.3.pred.1"),
+        (r"^neck\.decoders\.(\d)\.rescale", r"decoder.\1.pred"),
+    ],
+    "swin": [
+        (r"^backbone\.norm(\d)", r"encoder.norm.\1"),
+        (r"^backbone\.stages\.", "encoder.layers."),
+        (r"attn\.w_msa\.", "attn."),
+        (r"^backbone\.", "encoder."),
+    ],
+    "both": [
+        (r"(patch_embed)\.projection", r"\1.proj"),
+        (r"ffn\.layers\.0\.0", "mlp.fc1"),
+        (r"ffn\.layers\.1", "mlp.fc2"),
+        (r"^neck\.decoders\.(\d)\.blocks\.0\.ln", r"decoder.\1.blocks.0.norm"),
+        (r"^neck\.decoders\.", "decoder."),
+    ],
+}
 
 
-def released_name(name: str) -> str:
-    for pattern, replacement in RENAMED:
+def released_name(name: str, backbone: str) -> str:
+    for pattern, replacement in NAMES[backbone] + NAMES["both"]:
         name = re.sub(pattern, replacement, name)
     return name
 
 
-def in_released_order(tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-    """The class token, then visible tokens by ascending noise (ours ascend by place)."""
-    order = scores.argsort(1) + 1
+def released_value(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """The value of a released parameter in the order of our weights."""
+    value = released_parameter(name, shape)
+    if "downsample" in name:
+        # Released: child by child, row by row. Here, as in mmpretrain: channel by channel.
+        value = value.unflatten(-1, (4, -1)).transpose(-1, -2).flatten(-2)
+    return value
+
+
+def vit():
+    backbone = dict(
+        type="SparseViT",
+        arch=dict(embed_dims=96, num_layers=8, num_heads=3, feedforward_channels=384),
+        img_size=64,
+    )
+    neck = dict(type="LocalDecoders", in_channels=96, out_channels=27, embed_dims=64, num_heads=4)
+    return backbone, neck, dict(type="MultiScaleHOG")
+
+
+def swin(target: str):
+    backbone = dict(
+        type="SparseSwin",
+        arch=dict(embed_dims=32, depths=[2, 2, 2, 2], num_heads=[1, 2, 4, 8]),
+        norm_eps=1e-6,
+        released_windows=True,
+    )
+    sides = (8, 16, 32, 32)
+    target_generator, channels = {
+        "hog": (dict(type="MultiScaleHOG", cells=sides), 27),
+        "pixel": (dict(type="MultiScalePixels", patch_sizes=sides), [3 * s * s for s in sides]),
+    }[target]
+    neck = dict(
+        type="LocalDecoders",
+        in_channels=(64, 128, 256, 256),
+        out_channels=channels,
+        scales=(1, 1, 1, 1),
+        embed_dims=(64, 128, 128, 128),
+        num_heads=4,
+        norm_inputs=False,
+        num_extra_tokens=0,
+    )
+    return backbone, neck, target_generator
+
+
+def build(name: str) -> torch.nn.Module:
+    _, kind, target = name.split("_")
+    backbone, neck, target_generator = vit() if kind == "vit" else swin(target)
+    return MODELS.build(
+        dict(
+            type="LocalMIM",
+            backbone=backbone,
+            mask_generator=dict(type="RandomMasking"),
+            neck=neck,
+            target_generator=target_generator,
+            head=dict(type="ReconstructionHead"),
+        )
+    ).double()
+
+
+def given_mask(kind: str) -> PatchMask:
+    if kind == "vit":
+        return PatchMask.from_scores(noise(2, 16).view(2, 4, 4), 4)
+    rank = noise(1, 49).argsort(1).view(1, 7, 7)
+    return PatchMask.from_hidden(rank <= 36).spread(2, torch.device("cpu"))
+
+
+def in_released_order(tokens: torch.Tensor, mask: PatchMask, kind: str) -> torch.Tensor:
+    """ViT: the class token, then visible tokens by ascending noise (ours ascend by place)."""
+    if kind == "swin":
+        return tokens
+    order = noise(2, 16).gather(1, mask.visible).argsort(1) + 1
     order = torch.cat([torch.zeros_like(order[:, :1]), order], dim=1)
     return tokens.gather(1, order[..., None].expand_as(tokens))
 
 
-@pytest.fixture(scope="module")
-def result():
-    model = MODELS.build(
-        dict(
-            type="LocalMIM",
-            backbone=dict(
-                type="SparseViT",
-                arch=dict(embed_dims=96, num_layers=8, num_heads=3, feedforward_channels=384),
-                img_size=64,
-            ),
-            mask_generator=dict(type="RandomMasking"),
-            neck=dict(
-                type="LocalDecoders", in_channels=96, out_channels=27, embed_dims=64, num_heads=4
-            ),
-            target_generator=dict(type="MultiScaleHOG"),
-            head=dict(type="ReconstructionHead"),
-        )
-    ).double()
-    parameters = {released_name(n): p for n, p in model.named_parameters() if p.requires_grad}
+@pytest.fixture(scope="module", params=FIGURES)
+def run(request):
+    """What our model gives, and the authors' figures."""
+    kind = request.param.split("_")[1]
+    model = build(request.param)
+    parameters = {released_name(n, kind): p for n, p in model.named_parameters() if p.requires_grad}
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(released_parameter(name, tuple(parameter.shape)))
-    images, scores = image(64, 64), noise(2, 16)
-    mask = PatchMask.from_scores(scores.view(2, 4, 4), 4)
+            parameter.copy_(released_value(name, tuple(parameter.shape)))
+    images = image(64, 64) if kind == "vit" else image(224, 224)
+    mask = given_mask(kind)
     taps = model.backbone(images, mask)
-    # The figures hold the taps after their norms, which are the first layers of the decoders.
+    # The figures hold the taps after their norms; a ViT's are the first layers of the decoders.
     latent = [d.input_norm(x) for d, x in zip(model.neck.decoders, taps, strict=True)]
     predictions, targets = model.reconstruct(images, mask)
     losses = model.head.loss(predictions, targets, mask)
     sum(losses.values()).backward()
-    return dict(
+    result = dict(
         mask=mask,
-        latent=[in_released_order(x, scores.gather(1, mask.visible)) for x in latent],
+        latent=[in_released_order(x, mask, kind) for x in latent],
         pred=[x.flatten(2).transpose(1, 2) for x in predictions],
         target=[x.flatten(2).transpose(1, 2) for x in targets],
         losses=[x.item() for x in losses.values()],
         grad_norm={n: p.grad.norm().item() for n, p in parameters.items()},
     )
+    return result, figures(request.param)
 
 
-@pytest.fixture(scope="module")
-def expected():
-    return figures("localmim_vit_hog")
+def test_mask(run):
+    result, expected = run
+    hidden = result["mask"].hidden[0].flatten().int().tolist()
+    assert hidden == expected.get("mask_row0", expected.get("mask"))
 
 
-def test_mask(result, expected):
-    assert result["mask"].hidden[0].flatten().int().tolist() == expected["mask_row0"]
-
-
-def test_losses(result, expected):
+def test_losses(run):
+    result, expected = run
     assert result["losses"] == pytest.approx(expected["losses"], rel=1e-9)
     assert sum(result["losses"]) == pytest.approx(expected["loss"], rel=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["latent", "pred", "target"])
 @pytest.mark.parametrize("tap", range(4))
-def test_maps(result, expected, kind, tap):
+def test_maps(run, kind, tap):
+    result, expected = run
     found, reference = summary(result[kind][tap]), expected[kind][tap]
     assert found["shape"] == reference["shape"]
     for name in ("mean", "std", "first", "last"):
@@ -105,6 +173,7 @@ def test_maps(result, expected, kind, tap):
         assert found[name] == pytest.approx(reference[name], rel=1e-9, abs=1e-12)
 
 
-def test_gradient_norms(result, expected):
+def test_gradient_norms(run):
+    result, expected = run
     for name, reference in expected["grad_norm"].items():
         assert result["grad_norm"][name] == pytest.approx(reference, rel=1e-8)

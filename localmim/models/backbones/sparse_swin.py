@@ -49,6 +49,10 @@ class SparseSwin(SwinTransformer):
         norm_eps: of every layer norm. The default is the parent's; LocalMIM pre-trains with 1e-6.
         isolate_gradients: detach the input of every segment between taps, so that each tap trains
             its own segment only (gradient-isolated training, a table of Wang et al. 2023).
+        released_windows: from the second stage on, place tokens in windows as the authors' code
+            does. It counts tokens cell by cell but reads that number as one that counts row by row,
+            so that tokens share windows with others than their neighbours, also with nothing
+            hidden. For its figures and for checkpoints pre-trained with it.
         **kwargs: the parent's other arguments, except ``stage_cfgs``, ``patch_cfg``, ``norm_cfg``,
             ``pad_small_map`` and ``use_abs_pos_embed``.
     """
@@ -65,6 +69,7 @@ class SparseSwin(SwinTransformer):
         out_after_downsample: bool = True,
         norm_eps: float = 1e-5,
         isolate_gradients: bool = False,
+        released_windows: bool = False,
         **kwargs,
     ) -> None:
         for name in ("stage_cfgs", "patch_cfg", "norm_cfg", "pad_small_map", "use_abs_pos_embed"):
@@ -95,6 +100,7 @@ class SparseSwin(SwinTransformer):
         self.img_size = img_size
         self.patch_size = patch_size
         self.isolate_gradients = isolate_gradients
+        self.released_windows = released_windows
 
     @classmethod
     def _check_arch(cls, arch: str | dict) -> int:
@@ -147,7 +153,8 @@ class SparseSwin(SwinTransformer):
         x = self.drop_after_pos(embed_visible(self.patch_embed, images, mask))
         taps = []
         for number, stage in enumerate(self.stages):
-            x = self._run_blocks(stage.blocks, x, mask, side)
+            misplaced = self.released_windows and number > 0
+            x = self._run_blocks(stage.blocks, x, mask, side, misplaced)
             merging = stage.downsample
             if merging is not None and self.out_after_downsample:
                 x, side = merge_in_cells(merging, x, side), side // 2
@@ -181,7 +188,10 @@ class SparseSwin(SwinTransformer):
                 )
         return cell // self.patch_size
 
-    def _run_blocks(self, blocks: nn.Module, x: Tensor, mask: PatchMask, side: int) -> Tensor:
+    @staticmethod
+    def _run_blocks(
+        blocks: nn.Module, x: Tensor, mask: PatchMask, side: int, misplaced: bool
+    ) -> Tensor:
         """All blocks of a stage on visible tokens (B, K * side * side, C)."""
         plans: dict[int, WindowGroups] = {}
         for block in blocks:
@@ -189,7 +199,9 @@ class SparseSwin(SwinTransformer):
             if min(mask.grid) * side <= window:
                 shift = 0  # as in the parent, also where only the shorter side is one window
             if shift not in plans:
-                plans[shift] = group_windows(mask.on_cpu(), side, window, shift, x.device)
+                plans[shift] = group_windows(
+                    mask.on_cpu(), side, window, shift, x.device, misplaced
+                )
             x = run_block(block, x, plans[shift])
         return x
 

@@ -42,7 +42,12 @@ class WindowGroups:
 
 
 def group_windows(
-    hidden: Tensor, side: int, window: int, shift: int, device: torch.device
+    hidden: Tensor,
+    side: int,
+    window: int,
+    shift: int,
+    device: torch.device,
+    misplaced: bool = False,
 ) -> WindowGroups:
     """Plan the attention of visible tokens in windows.
 
@@ -54,13 +59,15 @@ def group_windows(
         shift: tokens by which windows are shifted to the right and down, in [0, window). Windows
             that a shift cuts at the border stay apart, they do not wrap around.
         device: where the plan is needed.
+        misplaced: read the number of a token, which counts cell by cell, as one that counts row by
+            row through the image, and put the token there (see SparseSwin's ``released_windows``).
 
     Returns:
         The plan of the T = M * K * side * side tokens that are visible, image by image and
         cell-major. Groups have the smallest size that is a multiple of 8 (fused attention wants
         its mask so) and holds the fullest window.
     """
-    number, place = _windows(hidden, side, window, shift)
+    number, place = _windows(hidden, side, window, shift, misplaced)
     _, number, counts = number.unique(return_inverse=True, return_counts=True)
     size = -(-int(counts.max()) // 8) * 8
     starts, num_groups = _pack(counts.tolist(), size)
@@ -77,27 +84,40 @@ def group_windows(
 
     tokens = by_slot(torch.arange(len(slots)), empty=0)
     number, place = by_slot(number, empty=-1), by_slot(place, empty=0)
-    # Places are numbered so that their difference tells the relative position.
     offsets = place[:, :, None] - place[:, None, :] + 2 * window * (window - 1)
     together = number[:, :, None] == number[:, None, :]
     offsets = offsets.masked_fill(~together, (2 * window - 1) ** 2)
     return WindowGroups(tokens, send(slots, device), offsets)
 
 
-def _windows(hidden: Tensor, side: int, window: int, shift: int) -> tuple[Tensor, Tensor]:
-    """The window of every visible token, and row * (2 * window - 1) + column of its place in it."""
-    image, cell_row, cell_col = ((~hidden).nonzero()[:, :, None, None]).unbind(1)
-    inner = torch.arange(side)
-    image, row, col = torch.broadcast_tensors(
-        image, cell_row * side + inner[:, None], cell_col * side + inner
-    )
-    image, row, col = image.flatten(), row.flatten(), col.flatten()
+def _windows(
+    hidden: Tensor, side: int, window: int, shift: int, misplaced: bool
+) -> tuple[Tensor, Tensor]:
+    """The number of every visible token's window, and its place there.
+
+    Places are numbered so that the difference of two in a window tells their relative position.
+    """
+    image, row, col = _places(hidden, side)
+    rows, cols = (cells * side for cells in hidden.shape[1:])
+    if misplaced:
+        cell = row // side * hidden.shape[2] + col // side
+        count = (cell * side + row % side) * side + col % side
+        row, col = count // cols, count % cols
     if shift:
         # The first window of a shifted axis holds its first `shift` tokens.
         row, col = row + window - shift, col + window - shift
-    rows, cols = (cells * side // window + 2 for cells in hidden.shape[1:])
-    number = (image * rows + row // window) * cols + col // window
+    number = (image * (rows // window + 2) + row // window) * (cols // window + 2) + col // window
     return number, row % window * (2 * window - 1) + col % window
+
+
+def _places(hidden: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Image, row and column of every visible token, cell-major."""
+    image, cell_row, cell_col = (~hidden).nonzero()[:, :, None, None].unbind(1)
+    inner = torch.arange(side)
+    places = torch.broadcast_tensors(
+        image, cell_row * side + inner[:, None], cell_col * side + inner
+    )
+    return tuple(place.flatten() for place in places)
 
 
 def _pack(counts: list[int], size: int) -> tuple[list[int], int]:

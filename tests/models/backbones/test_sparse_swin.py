@@ -177,9 +177,9 @@ def test_taps_have_the_tokens_of_visible_cells():
 def test_a_stage_plans_once_for_each_shift(monkeypatch):
     calls = []
 
-    def counted(hidden, side, window, shift, device):
+    def counted(hidden, side, window, shift, device, misplaced):
         calls.append((side, window, shift))
-        return group_windows(hidden, side, window, shift, device)
+        return group_windows(hidden, side, window, shift, device, misplaced)
 
     monkeypatch.setattr("localmim.models.backbones.sparse_swin.group_windows", counted)
     images = torch.randn(1, 3, 128, 128).double()
@@ -221,6 +221,17 @@ def test_checkpointed_blocks_give_the_same_gradients():
     other = dict(checkpointed.named_parameters())
     for name, parameter in plain.named_parameters():
         torch.testing.assert_close(parameter.grad, other[name].grad, rtol=1e-10, atol=1e-10)
+
+
+def test_released_windows_are_the_dense_swins_in_the_first_stage_only():
+    """Why they are an option; the reference figures show that they are the released code's."""
+    backbone = build((96, 96), 3, released_windows=True)
+    images = torch.randn(1, 3, 96, 96).double()
+    mask = nothing_hidden(1, (96, 96))
+    dense = [gather_cells(x, mask) for x in backbone(images)]
+    sparse = backbone(images, mask)
+    torch.testing.assert_close(sparse[0], dense[0], rtol=1e-9, atol=1e-9)
+    assert all((a - b).abs().max() > 1e-3 for a, b in zip(sparse[1:], dense[1:], strict=True))
 
 
 def test_stages_smaller_than_the_window_use_their_side():

@@ -28,17 +28,16 @@ def draw(grid, images, ratio=0.75):
     return generator(torch.zeros(images, 1, grid[0] * 32, grid[1] * 32))
 
 
-def attending_pairs(groups):
-    """(T, T) bool: the query (row) sees the key (column), and their rows of the bias table."""
+def offsets_of_pairs(groups):
+    """(T, T): the plan's offset of query (row) and key (column); -1 if they are in two groups."""
     total = len(groups.slots)
     table = torch.full((total, total), -1)
-    masked = int(groups.offsets.max()) if groups.offsets.numel() else 0
     token = torch.full((groups.tokens.numel(),), -1)
     token[groups.slots] = torch.arange(total)
     for members, offsets in zip(token.view_as(groups.tokens), groups.offsets, strict=True):
         real = members >= 0
         table[members[real][:, None], members[real]] = offsets[real][:, real]
-    return table, masked
+    return table
 
 
 def brute_force(mask, side, window, shift):
@@ -48,11 +47,8 @@ def brute_force(mask, side, window, shift):
     image = torch.arange(images)[:, None, None].expand(-1, *y.shape)
     y, x = y.expand_as(image), x.expand_as(image)
     # Shifted windows begin at `shift`; before it there is the first, cut one.
-    number_y, number_x = (
-        (y - shift).div(window, rounding_mode="floor"),
-        (x - shift).div(window, rounding_mode="floor"),
-    )
-    maps = torch.stack([image, number_y, number_x, y, x], dim=1).double()
+    wy, wx = (v.sub(shift).div(window, rounding_mode="floor") for v in (y, x))
+    maps = torch.stack([image, wy, wx, y, x], dim=1).double()
     image, wy, wx, y, x = gather_cells(maps, mask).flatten(0, 1).long().T
 
     def same(v):
@@ -69,7 +65,7 @@ def test_pairs_of_one_window_attend_and_no_others(grid, side, window, shift):
         torch.manual_seed(seed)
         mask = draw(grid, images=1 + seed // 2)
         groups = group_windows(mask.on_cpu(), side, window, shift, CPU)
-        found, _ = attending_pairs(groups)
+        found = offsets_of_pairs(groups)
         expected = brute_force(mask, side, window, shift)
         # Pairs in different groups never meet; those in one group meet as they should.
         met = found >= 0
@@ -120,6 +116,17 @@ def test_depends_on_the_mask_alone():
     torch.rand(10)
     again = group_windows(hidden.clone(), 8, 7, 3, CPU)
     assert all(getattr(first, k).equal(getattr(again, k)) for k in ("tokens", "slots", "offsets"))
+
+
+def test_misplaced_tokens_lie_where_their_number_reads_row_by_row():
+    # 2x2 cells of 2x2 tokens; the second cell's tokens 4 to 7 read as the second row of 4.
+    hidden = torch.tensor([[[1, 0], [1, 0]]], dtype=torch.bool)
+    groups = group_windows(hidden, 2, 2, 0, CPU, misplaced=True)
+    found = offsets_of_pairs(groups)
+    # Rows 1 and 3, so windows of 2x2 tokens hold the halves of these rows.
+    together = torch.block_diag(*[torch.ones(2, 2)] * 4).bool()
+    assert (found[together] < 9).all() and ((found == -1) | (found == 9))[~together].all()
+    assert found[0, 1] == 4 - 1 and found[1, 0] == 4 + 1  # one column apart
 
 
 def test_one_visible_cell():
