@@ -244,7 +244,7 @@ def _stage_windows(sides: list[tuple[int, int]], window_size: int) -> list[int]:
         warnings.warn(
             f"window_size {window_size} does not divide all stages, "
             f"{', '.join(f'{h}x{w}' for h, w in sides)}: with a mask, windows are cut at the border"
-            f" where the dense Swin pads. Windows that divide: {fitting}",
+            f" where the dense Swin pads. Windows that divide: {fitting or 'none'}",
             stacklevel=3,
         )
     return [min(window_size, *side) for side in sides]
