@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from mmpretrain.models.backbones import VisionTransformer
+from mmpretrain.models.backbones import SwinTransformer, VisionTransformer
 
 from localmim.checkpoints import load_from_file
 
@@ -28,12 +28,16 @@ def _on_the_cpu(request, monkeypatch):
         monkeypatch.setattr("mmengine.runner.runner.get_device", lambda: "cpu")
 
 
-def config(work_dir, data_root, **changes) -> Config:
+FOLDER_CONFIGS = {
+    "vit": "localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py",
+    "swin": "localmim/localmim_swin-tiny-w7_1xb128-amp-coslr-200e_folder.py",
+}
+
+
+def config(work_dir, data_root, kind="vit", **changes) -> Config:
     """The config for a folder of images, made tiny; two iterations an epoch."""
-    cfg = Config.fromfile(
-        CONFIGS / "localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py"
-    )
-    cfg.model = tiny.localmim()
+    cfg = Config.fromfile(CONFIGS / FOLDER_CONFIGS[kind])
+    cfg.model = tiny.MODELS[kind]()
     cfg.train_pipeline[1].scale = 64
     cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
     cfg.merge_from_dict(
@@ -73,16 +77,17 @@ class StopAfterTwoEpochs(Hook):
             raise KeyboardInterrupt
 
 
-def test_stopping_and_resuming_gives_what_an_uninterrupted_run_gives(tmp_path, photo_folder):
+@pytest.mark.parametrize("kind", FOLDER_CONFIGS)
+def test_stopping_and_resuming_gives_what_an_uninterrupted_run_gives(tmp_path, photo_folder, kind):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run(config(whole, photo_folder))
+    run(config(whole, photo_folder, kind))
 
-    runner = RUNNERS.build(config(parts, photo_folder))
+    runner = RUNNERS.build(config(parts, photo_folder, kind))
     runner.register_hook(StopAfterTwoEpochs(), priority="LOWEST")
     with pytest.raises(KeyboardInterrupt):
         runner.train()
     assert not (parts / "epoch_3.pth").exists()
-    run(config(parts, photo_folder, resume=True))
+    run(config(parts, photo_folder, kind, resume=True))
 
     expected, found = state(whole / "epoch_4.pth"), state(parts / "epoch_4.pth")
     assert expected.keys() == found.keys()
@@ -90,13 +95,19 @@ def test_stopping_and_resuming_gives_what_an_uninterrupted_run_gives(tmp_path, p
         assert value.equal(found[name]), name
 
 
-def test_the_encoder_loads_into_a_plain_vision_transformer(tmp_path, photo_folder):
-    runner = run(config(tmp_path / "work", photo_folder, **{"train_cfg.max_epochs": 2}))
+@pytest.mark.parametrize(
+    ("kind", "parent", "settings"),
+    [
+        ("vit", VisionTransformer, dict(arch=tiny.ARCH, out_type="raw")),
+        ("swin", SwinTransformer, dict(arch=tiny.SWIN_ARCH, window_size=2)),
+    ],
+)
+def test_the_encoder_loads_into_the_plain_parent(tmp_path, photo_folder, kind, parent, settings):
+    runner = run(config(tmp_path / "work", photo_folder, kind, **{"train_cfg.max_epochs": 2}))
     checkpoint = str(tmp_path / "work/epoch_2.pth")
-    plain = VisionTransformer(
-        arch=tiny.ARCH,
+    plain = parent(
+        **settings,
         img_size=64,
-        out_type="raw",
         init_cfg=dict(type="Pretrained", checkpoint=checkpoint, prefix="backbone."),
     )
     plain.init_weights()
@@ -104,7 +115,7 @@ def test_the_encoder_loads_into_a_plain_vision_transformer(tmp_path, photo_folde
     for model in (plain, runner.model):
         model.eval()
     with torch.no_grad():
-        assert plain(images)[0].equal(runner.model(images, mode="tensor")[-1])
+        assert plain(images)[-1].equal(runner.model(images, mode="tensor")[-1])
 
 
 def test_masks_and_crops_differ_from_epoch_to_epoch(tmp_path, photo_folder):
