@@ -8,7 +8,9 @@ _base_ = [
 
 model = dict(
     type="MaskedImageModel",
-    backbone=dict(type="SparseSwin", arch="base", img_size=224, window_size=7, out_indices=(3,)),
+    backbone=dict(
+        type="SparseSwin", arch="base", img_size=224, window_size=7, out_indices=(3,), norm_eps=1e-6
+    ),
     mask_generator=dict(type="RandomMasking", cell_size=32, ratio=0.75, shared=True),
     neck=dict(
         type="LocalDecoders",
