@@ -11,7 +11,8 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-CONFIG = next((ROOT / "configs/demo").glob("*.py"))
+CONFIG = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
+SWIN_CONFIG = ROOT / "configs/demo/localmim_swin-mini-w4_1xb16-coslr-8e_photos.py"
 
 
 def call(*arguments):
@@ -23,16 +24,21 @@ def call(*arguments):
     )
 
 
+def save_model(config, folder):
+    model = MODELS.build(Config.fromfile(config).model)
+    torch.save({"state_dict": model.state_dict()}, folder / "model.pth")
+    return folder / "model.pth"
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    model = MODELS.build(Config.fromfile(CONFIG).model)
-    path = tmp_path_factory.mktemp("model") / "model.pth"
-    torch.save({"state_dict": model.state_dict()}, path)
-    return path
+    return save_model(CONFIG, tmp_path_factory.mktemp("model"))
 
 
-def test_draws_a_picture_per_scale_and_names_them(tmp_path, checkpoint, photo_folder):
-    done = call(CONFIG, checkpoint, photo_folder, "--out-dir", tmp_path / "out", "--max-images", 2)
+@pytest.mark.parametrize("config", [CONFIG, SWIN_CONFIG], ids=["vit", "swin"])
+def test_draws_a_picture_per_scale_and_names_them(tmp_path, config, photo_folder):
+    checkpoint = save_model(config, tmp_path)
+    done = call(config, checkpoint, photo_folder, "--out-dir", tmp_path / "out", "--max-images", 2)
     assert done.returncode == 0, done.stderr[-3000:]
     written = sorted((tmp_path / "out").iterdir())
     assert len(written) == 4 and all(f"  {path}" in done.stdout for path in written)
@@ -52,8 +58,7 @@ train_pipeline[0].update(imdecode_backend="tifffile", color_type="unchanged")
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
 """
     )
-    model = MODELS.build(Config.fromfile(tmp_path / "five.py").model)
-    torch.save({"state_dict": model.state_dict()}, tmp_path / "model.pth")
+    save_model(tmp_path / "five.py", tmp_path)
     pixels = np.random.default_rng(0).integers(0, 255, (150, 120, 5), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", pixels)
     files = (tmp_path / name for name in ("five.py", "model.pth", "a.tif"))

@@ -7,8 +7,6 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
-
-
 SIMMIM = "mmpretrain::simmim/simmim_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py"
 CLASSIFIER = "mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py"
 
