@@ -32,10 +32,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def stages(size: tuple[int, int], window: int) -> list[tuple[int, int, int]]:
+SIDES = (8, 4, 2, 1)  # tokens along a side of a cell, by stage
+
+
+def plans_of_a_swin(size: tuple[int, int], window: int) -> list[tuple[int, int, int]]:
     """Tokens along a side of a cell, window and shift of the plans a Swin needs."""
     plans = []
-    for side in (8, 4, 2, 1):
+    for side in SIDES:
         shorter = min(size) // 32 * side
         plans.append((side, min(window, shorter), 0))
         if shorter > window:
@@ -48,7 +51,7 @@ def main() -> None:
     torch.manual_seed(0)
     images = torch.zeros(args.images, 1, *args.size)
     generator = RandomMasking(32, args.ratio)
-    results = {plan: [] for plan in stages(args.size, args.window)}
+    results = {plan: [] for plan in plans_of_a_swin(args.size, args.window)}
     for _ in tqdm(range(args.masks), desc="masks"):
         hidden = generator(images).on_cpu()
         for plan, rows in results.items():
@@ -59,9 +62,8 @@ def main() -> None:
     for (side, window, shift), rows in results.items():
         efficiency, seconds = (statistics.mean(column) for column in zip(*rows, strict=True))
         last = group_windows(hidden, side, window, shift, images.device).tokens.shape
-        stage = {8: 0, 4: 1, 2: 2, 1: 3}[side]
         print(
-            f"{stage:5}  {window:6}  {shift:5}  {efficiency:14.3f}  "
+            f"{SIDES.index(side):5}  {window:6}  {shift:5}  {efficiency:14.3f}  "
             f"{f'{last[0]} x {last[1]}':>13}  {seconds * 1e3:9.2f}"
         )
 
