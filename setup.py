@@ -27,6 +27,7 @@ setup(
         "opencv-python",
         "packaging",
         "pillow>=10",
+        "safetensors>=0.4.3",
         "tqdm",
     ],
     # Exactly one of the first two: both families provide the modules mmengine, mmcv, mmpretrain.
@@ -38,6 +39,8 @@ setup(
             "onedl-mmsegmentation>=1.4.2,<1.5",
             "onedl-mmdetection>=3.5.1,<3.6",
         ],
+        # Below 5: mmpretrain does not import beside transformers 5.
+        "test": ["pytest>=8", "timm>=1.0", "transformers>=4.40,<5"],
         "photos": ["scikit-learn>=1.3", "scikit-image>=0.22"],
     },
     classifiers=[

@@ -1,59 +1,18 @@
 """LocalMIM gives the numbers of the authors' implementation; see tests/reference/README.md."""
 
-import re
+import argparse
 
 import pytest
 import torch
 from mmpretrain.registry import MODELS
 from reference_formula import figures, image, noise, released_parameter, summary
 
+from localmim.checkpoints import convert, convert_file, load_from_file, load_into
 from localmim.masking import PatchMask
 
 FIGURES = ["localmim_vit_hog", "localmim_swin_hog", "localmim_swin_pixel"]
 
-# The names of the released checkpoints, by patterns of ours that are applied in turn.
-NAMES = {
-    "vit": [
-        (r"^backbone\.layers\.(\d+)\.ln(\d)", r"blocks.\1.norm\2"),
-        (r"^backbone\.layers\.", "blocks."),
-        (r"^backbone\.ln1", "norm.3"),
-        (r"^backbone\.", ""),
-        (r"^neck\.decoders\.(\d)\.input_norm", r"norm.\1"),
-        (r"^neck\.decoders\.0\.pred", "decoder.0.pred.4"),
-        (r"^neck\.decoders\.1\.pred", "decoder.1.pred.1"),
-        (r"^neck\.decoders\.2\.pred", "decoder.2.pred.0"),
-        (r"^neck\.decoders\.3\.pred", "decoder.3.pred.1"),
-        (r"^neck\.decoders\.(\d)\.rescale", r"decoder.\1.pred"),
-    ],
-    "swin": [
-        (r"^backbone\.norm(\d)", r"encoder.norm.\1"),
-        (r"^backbone\.stages\.", "encoder.layers."),
-        (r"attn\.w_msa\.", "attn."),
-        (r"^backbone\.", "encoder."),
-    ],
-    "both": [
-        (r"(patch_embed)\.projection", r"\1.proj"),
-        (r"ffn\.layers\.0\.0", "mlp.fc1"),
-        (r"ffn\.layers\.1", "mlp.fc2"),
-        (r"^neck\.decoders\.(\d)\.blocks\.0\.ln", r"decoder.\1.blocks.0.norm"),
-        (r"^neck\.decoders\.", "decoder."),
-    ],
-}
-
-
-def released_name(name: str, backbone: str) -> str:
-    for pattern, replacement in NAMES[backbone] + NAMES["both"]:
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
-def released_value(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The value of a released parameter in the order of our weights."""
-    value = released_parameter(name, shape)
-    if "downsample" in name:
-        # Released: child by child, row by row. Here, as in mmpretrain: channel by channel.
-        value = value.unflatten(-1, (4, -1)).transpose(-1, -2).flatten(-2)
-    return value
+FIXED = ("pos_embed", "relative_position_index", "hog_enc.")
 
 
 def vit():
@@ -122,15 +81,40 @@ def in_released_order(tokens: torch.Tensor, mask: PatchMask, kind: str) -> torch
     return tokens.gather(1, order[..., None].expand_as(tokens))
 
 
+def load_released(model, kind: str, folder) -> None:
+    """Give a model the weights of the formula by way of a file as the authors' code writes it."""
+    size = (64, 64) if kind == "vit" else (224, 224)
+    own = convert(model.state_dict(), "localmim-release", "localmim", hints={"image_size": size})
+    released = {
+        name: x if any(part in name for part in FIXED) else released_parameter(name, x.shape)
+        for name, x in own.state_dict.items()
+    }
+    settings = argparse.Namespace(model="MIM_vit_base", mask_ratio=0.75)
+    content = {"model": released, "optimizer": {}, "epoch": 1599, "scaler": {}, "args": settings}
+    torch.save(content, folder / "released.pth")
+    conversion, meta = convert_file(folder / "released.pth", folder / "ours.pth", "localmim")
+    assert conversion.report.source.startswith("localmim-release") and meta["epochs"] == 1600
+    state_dict = load_from_file(folder / "ours.pth")["state_dict"]
+    load_into(model, state_dict, "ours.pth")
+
+
+def released_gradient_norms(model, kind: str) -> dict[str, float]:
+    """Reordering moves gradients as it moves weights."""
+    gradients = {
+        name: torch.zeros_like(x) if x.grad is None else x.grad
+        for name, x in model.named_parameters()
+    }
+    hints = {"image_size": (64, 64) if kind == "vit" else (224, 224)}
+    released = convert(gradients, "localmim-release", "localmim", hints=hints).state_dict
+    return {name: x.double().norm().item() for name, x in released.items()}
+
+
 @pytest.fixture(scope="module", params=FIGURES)
-def run(request):
+def run(request, tmp_path_factory):
     """What our model gives, and the authors' figures."""
     kind = request.param.split("_")[1]
     model = build(request.param)
-    parameters = {released_name(n, kind): p for n, p in model.named_parameters() if p.requires_grad}
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(released_value(name, tuple(parameter.shape)))
+    load_released(model, kind, tmp_path_factory.mktemp(request.param))
     images = image(64, 64) if kind == "vit" else image(224, 224)
     mask = given_mask(kind)
     taps = model.backbone(images, mask)
@@ -145,7 +129,7 @@ def run(request):
         pred=[x.flatten(2).transpose(1, 2) for x in predictions],
         target=[x.flatten(2).transpose(1, 2) for x in targets],
         losses=[x.item() for x in losses.values()],
-        grad_norm={n: p.grad.norm().item() for n, p in parameters.items()},
+        grad_norm=released_gradient_norms(model, kind),
     )
     return result, figures(request.param)
 

@@ -1,0 +1,80 @@
+"""What a checkpoint file says of its model and training besides the weights."""
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+_WITH_DEFAULT_SIZE = ("SparseViT", "SparseSwin", "VisionTransformer", "SwinTransformer")
+
+
+def origin_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Image size, heads, targets and epochs, as far as a file tells them.
+
+    Args:
+        content: what was loaded from the file.
+
+    Returns:
+        Some of ``image_size`` (height, width), ``num_heads`` per stage, ``targets`` and ``epochs``.
+    """
+    meta = content.get("meta")
+    meta = meta if isinstance(meta, Mapping) else {}
+    if "localmim_version" in meta:
+        kept = ("image_size", "num_heads", "targets", "epochs")
+        return {name: meta[name] for name in kept if name in meta}
+    known: dict[str, Any] = {}
+    if isinstance(meta.get("cfg"), str):
+        known = _from_config(meta["cfg"])
+    if isinstance(meta.get("epoch"), int):
+        known["epochs"] = meta["epoch"]
+    elif isinstance(content.get("epoch"), int):
+        known["epochs"] = content["epoch"] + 1  # research code saves the last one's number from 0
+    return known
+
+
+def _from_config(text: str) -> dict[str, Any]:
+    """What the config of a run says, without running it."""
+    model = _read_assignments(text).get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("backbone"), dict):
+        return {}
+    backbone, known = model["backbone"], {}
+    size, arch = backbone.get("img_size"), backbone.get("arch")
+    if size is None and backbone.get("type") in _WITH_DEFAULT_SIZE:
+        size = 224
+    if size is not None:
+        known["image_size"] = [size, size] if isinstance(size, int) else list(size)
+    if isinstance(arch, dict) and "num_heads" in arch:
+        heads = arch["num_heads"]
+        known["num_heads"] = [heads] if isinstance(heads, int) else list(heads)
+    generator = model.get("target_generator") or {}
+    if generator.get("type") == "MultiScaleHOG":
+        known["targets"] = f"HOG, {generator.get('bins', 9)} bins"
+    elif generator.get("type") == "MultiScalePixels":
+        known["targets"] = "pixels"
+    return known
+
+
+def _read_assignments(text: str) -> dict[str, Any]:
+    """The assignments of a config file whose values are numbers, text, lists, dicts and tuples."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return {}
+    values = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            values[statement.targets[0].id] = _literal(statement.value)
+    return values
+
+
+def _literal(node: ast.expr) -> Any:
+    """The value of an expression without names or calls, except ``dict(...)``; else None."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        return {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_literal(item) for item in node.elts]
+    if isinstance(node, ast.Dict):
+        return {_literal(k): _literal(v) for k, v in zip(node.keys, node.values, strict=True) if k}
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return None

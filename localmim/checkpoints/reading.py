@@ -1,0 +1,109 @@
+"""Reading a state dict by a table, and recognising by which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from .neutral import expected_names
+from .report import first
+from .rules import Table, match, matches_any, spell
+from .tables import TABLES, tables_of
+
+StateDict = dict[str, Tensor]
+COMPUTED = "computed where it is needed"
+
+
+@dataclass
+class Reading:
+    """A state dict as one table reads it.
+
+    Attributes:
+        table: the table.
+        state: the tensors in the neutral form.
+        origins: names in the neutral form -> names in the file.
+        reordered: names in the neutral form whose numbers changed places.
+        ignored: names in the file that carry nothing, with the reason.
+        unknown: names in the file that the table does not have.
+        missing: names in the neutral form, or in the file, that should be there.
+    """
+
+    table: Table
+    state: StateDict = field(default_factory=dict)
+    origins: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    reordered: set[str] = field(default_factory=set)
+    ignored: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return not (self.unknown or self.missing)
+
+    def problems(self) -> str:
+        """What keeps this from being a reading, in words."""
+        parts = []
+        if self.unknown:
+            parts.append(f"{len(self.unknown)} unknown ({first(self.unknown)})")
+        if self.missing:
+            parts.append(f"{len(self.missing)} missing ({first(self.missing)})")
+        return " and ".join(parts)
+
+
+def read(state_dict: Mapping[str, Tensor], table: Table) -> Reading:
+    """Read a state dict by one table into the neutral form; say what does not fit."""
+    names = table.whole(state_dict)
+    reading = Reading(table)
+    left = set(names)
+    for rule in table.rules:
+        for name in [n for n in left if match(rule.theirs[0], n) is not None]:
+            fields = match(rule.theirs[0], name)
+            theirs = [spell(pattern, fields) for pattern in rule.theirs]
+            left.difference_update(theirs)
+            absent = [t for t in theirs if t not in names]
+            if absent:
+                reading.missing += absent
+                continue
+            ours = spell(rule.ours, fields)
+            reading.state[ours] = rule.read(*(state_dict[names[t]] for t in theirs))
+            reading.origins[ours] = tuple(names[t] for t in theirs)
+            if rule.reordered:
+                reading.reordered.add(ours)
+    fixed = [f.theirs for f in table.fixed]
+    for name in sorted(left):
+        if (pattern := matches_any(table.ignored, name)) is not None:
+            reading.ignored[names[name]] = table.ignored[pattern]
+        elif matches_any(fixed, name) is not None:
+            reading.ignored[names[name]] = COMPUTED
+        else:
+            reading.unknown.append(names[name])
+    reading.state = table.adapt_read(reading.state)
+    _check_completeness(reading)
+    return reading
+
+
+def _check_completeness(reading: Reading) -> None:
+    """Note what the family, and this model of it, has to have."""
+    found = reading.state.keys()
+    reading.missing += sorted(expected_names(reading.table.family, found) - found)
+    for alternatives in reading.table.needs:
+        if not any(name in found for name in alternatives.split("|")):
+            reading.missing.append(alternatives.replace("|", " or "))
+
+
+def recognise(
+    state_dict: Mapping[str, Tensor], dialect: str = "auto", merge_order: str | None = None
+) -> list[Reading]:
+    """The readings of a state dict that fit entirely, the fullest first, else the nearest one.
+
+    Args:
+        state_dict: tensors by name.
+        dialect: one of :data:`DIALECTS`, or "auto" for all.
+        merge_order: as in :func:`convert`.
+    """
+    tables = TABLES if dialect == "auto" else tables_of(dialect, merge_order)
+    readings = [read(state_dict, table) for table in tables]
+    complete = [reading for reading in readings if reading.complete]
+    if not complete:
+        return [min(readings, key=lambda r: len(r.unknown) + len(r.missing))]
+    return sorted(complete, key=lambda r: sum(why != COMPUTED for why in r.ignored.values()))
