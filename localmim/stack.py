@@ -23,6 +23,8 @@ STACKS = {
         "mmpretrain": ("1.2.0", "1.3"),
     },
 }
+# First version of transformers, where it is installed, beside which mmpretrain does not import.
+TRANSFORMERS_LIMITS = {"onedl": "5", "openmmlab": "4.56"}
 INSTALL = {
     "onedl": "pip install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmpretrain==1.3.6",
     "openmmlab": "pip install 'setuptools<82' wheel && pip install --no-build-isolation "
@@ -31,12 +33,13 @@ INSTALL = {
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of the distributions of both families that are installed.
+    """Versions of the distributions of both families, and of transformers, that are installed.
 
     ``mmcv-lite``, OpenMMLab's mmcv without compiled operators, counts as ``mmcv``.
     """
     versions = {}
-    for name in [name for stack in STACKS.values() for name in stack] + ["mmcv-lite"]:
+    names = [name for stack in STACKS.values() for name in stack]
+    for name in [*names, "mmcv-lite", "transformers"]:
         try:
             versions[name.removesuffix("-lite")] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -48,7 +51,8 @@ def check_stack(versions: Mapping[str, str]) -> str:
     """Check the installed versions and say which family they are.
 
     Args:
-        versions: distribution name -> version, of what is installed of :data:`STACKS`.
+        versions: distribution name -> version, of what is installed of :data:`STACKS` and of
+            transformers.
 
     Returns:
         "onedl" or "openmmlab".
@@ -80,5 +84,12 @@ def check_stack(versions: Mapping[str, str]) -> str:
         raise ImportError(
             f"localmim needs mmengine, mmcv and mmpretrain: {'; '.join(problems)}. "
             f"Install them with: {INSTALL[family]}"
+        )
+    transformers, limit = versions.get("transformers"), TRANSFORMERS_LIMITS[family]
+    if transformers is not None and Version(transformers) >= Version(limit):
+        raise ImportError(
+            f"transformers {transformers} is installed, beside which this mmpretrain does not "
+            f"import: pip install 'transformers<{limit}', or uninstall it (localmim does not use "
+            "it)"
         )
     return family

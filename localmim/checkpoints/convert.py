@@ -119,11 +119,10 @@ def _check_constants(
     names = reading.table.whole(state_dict)
     for fixed in reading.table.fixed:
         for ours, tensor in reading.state.items():
-            fields = match(fixed.like, ours)
-            stored = fields and state_dict.get(names.get(spell(fixed.theirs, fields)))
-            if stored is None:
+            if (fields := match(fixed.like, ours)) is None:
                 continue
-            computed = fixed.value(tensor, fields, architecture)
+            stored = state_dict.get(names.get(spell(fixed.theirs, fields)))
+            computed = None if stored is None else fixed.value(tensor, fields, architecture)
             if computed is None:
                 continue
             if stored.shape != computed.shape or not torch.allclose(
