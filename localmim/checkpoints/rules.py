@@ -100,12 +100,15 @@ class Fixed:
         value: (ours that it is like, fields, architecture) -> the tensor, or None where this
             checkpoint has none.
         tolerance: how far what is read may be from what is computed.
+        written: whether files of this kind should have it. mmseg and mmdet resize tables to their
+            windows when they load, but not the indices that go with them.
     """
 
     theirs: str
     like: str
     value: Callable[[Tensor, Fields, Any], Tensor | None]
     tolerance: float = 0.0
+    written: bool = True
 
 
 @dataclass(frozen=True)

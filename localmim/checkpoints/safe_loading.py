@@ -5,6 +5,7 @@ import json
 import pickle
 import re
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,6 @@ def _history_method(owner: type, name: str):
     raise pickle.UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed")
 
 
-class _Settings(dict):
-    """Stands in for yacs' CfgNode, a dict, which the original Swin's code saves."""
-
-
 # What checkpoints hold beside tensors and plain containers: mmengine's log history, the command
 # line of a training script (the releases of MAE and its followers), the settings of the original
 # Swin. torch's own restricted unpickler refuses everything else.
@@ -32,7 +29,7 @@ _ALLOWED = [
     HistoryBuffer,
     (_history_method, "builtins.getattr"),
     argparse.Namespace,
-    (_Settings, "yacs.config.CfgNode"),
+    (OrderedDict, "yacs.config.CfgNode"),  # a dict
     np.ndarray,
     np.dtype,
     np._core.multiarray._reconstruct,

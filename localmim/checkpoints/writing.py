@@ -110,7 +110,7 @@ def _constants(
     table: Table, state: StateDict, architecture: Architecture
 ) -> Iterator[tuple[str, Tensor]]:
     """What the target stores although it can be computed."""
-    for fixed in table.fixed:
+    for fixed in (fixed for fixed in table.fixed if fixed.written):
         for ours, tensor in state.items():
             if (fields := match(fixed.like, ours)) is None:
                 continue

@@ -42,6 +42,12 @@ def file_form(dialect: str, state_dict: dict) -> dict:
     return {f"backbone.{n}" if dialect in whole else n: x for n, x in state_dict.items()}
 
 
+def is_computed(model):
+    """Which tensors of a model its file does not have: mmseg and mmdet compute them."""
+    leaves_out = model[0].startswith(("mmseg", "mmdet"))
+    return lambda name: leaves_out and name.endswith("relative_position_index")
+
+
 @pytest.mark.parametrize("family, source, target", PAIRS, ids=str)
 def test_features_of_every_pair_are_equal(family, source, target):
     models = FAMILIES[family]
@@ -53,7 +59,8 @@ def test_features_of_every_pair_are_equal(family, source, target):
     assert left_to_model <= {"norms of the other outputs start anew"}
     prefix = "" if conversion.table.bare or not conversion.table.prefix else "backbone."
     converted = {n.removeprefix(prefix): t for n, t in conversion.state_dict.items()}
-    taker.load_state_dict(converted, strict=True)
+    result = taker.load_state_dict(converted, strict=False)
+    assert not result.unexpected_keys and all(map(is_computed(target), result.missing_keys))
     torch.testing.assert_close(features(taker, x), features(giver, x), rtol=1e-9, atol=1e-9)
 
 
@@ -64,6 +71,7 @@ def test_round_trips_are_exact(family, source, target):
     hints = {"image_size": images(family).shape[2:]}
     there = convert(state, target[0], source[0], hints=hints).state_dict
     back = convert(there, source[0], target[0], hints=hints).state_dict
+    state = {n: x for n, x in state.items() if not is_computed(source)(n)}
     assert back.keys() == state.keys()
     for name, tensor in state.items():
         if name.endswith("qkv.bias") and any(d in target for d in ("BEiTViT", "BEiT")):

@@ -9,6 +9,7 @@ column: (0, 0), (1, 0), (0, 1), (1, 1); LocalMIM's released pre-training child b
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -149,7 +150,7 @@ def _downstream(dialect: str, bare: bool) -> Table:
         "swin",
         "SwinTransformer",
         rules=_MM_ENCODER,
-        fixed=(_MM_INDEX,),
+        fixed=(replace(_MM_INDEX, written=False),),
         ignored=OTHER_PARTS,
         left_out=PRETRAINING_ONLY | NO_HEAD,
         left_to_model={"stage_norms.{s}.{p}": "norms of the other outputs start anew"},

@@ -1,5 +1,7 @@
 """Vision Transformers."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -93,6 +95,8 @@ def _beit_index(table: Tensor, fields: Fields, architecture: Architecture) -> Te
 _BEIT_INDEX = Fixed(
     "backbone.layers.{i}.attn.relative_position_index", "blocks.{i}.attn.rel_table", _beit_index
 )
+
+_UNWRITTEN_BEIT_INDEX = replace(_BEIT_INDEX, written=False)
 
 
 def _layer_scale_of_ones(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -277,7 +281,7 @@ _MMSEG_MAE = Table(
         *_embeddings("backbone.", "projection"),
         *_beit_blocks(same("blocks.{i}.attn.qkv.bias", "backbone.layers.{i}.attn.qkv.bias")),
     ),
-    fixed=(_BEIT_INDEX,),
+    fixed=(_UNWRITTEN_BEIT_INDEX,),
     ignored=OTHER_PARTS,
     left_out=PRETRAINING_ONLY | NO_HEAD,
     fills={"blocks.{i}.ls*": _layer_scale_of_ones},
@@ -297,7 +301,7 @@ _MMSEG_BEIT = Table(
         *renamed("", "backbone.", {"patch_embed": "patch_embed.projection"}),
         *_beit_blocks(_QV_BIAS),
     ),
-    fixed=(_BEIT_INDEX,),
+    fixed=(_UNWRITTEN_BEIT_INDEX,),
     ignored=OTHER_PARTS,
     left_out=PRETRAINING_ONLY | NO_HEAD,
     needs=("blocks.0.attn.rel_table",),
