@@ -40,7 +40,7 @@ setup(
             "onedl-mmdetection>=3.5.1,<3.6",
         ],
         # Above that OpenMMLab's mmpretrain does not import (OneDL's: from 5).
-        "test": ["pytest>=8", "timm>=1.0", "transformers>=4.40,<4.53"],
+        "test": ["pytest>=8", "timm>=1.0", "transformers>=4.40,<4.52"],
         "photos": ["scikit-learn>=1.3", "scikit-image>=0.22"],
     },
     classifiers=[

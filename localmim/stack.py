@@ -24,7 +24,7 @@ STACKS = {
     },
 }
 # First version of transformers, where it is installed, beside which mmpretrain does not import.
-TRANSFORMERS_LIMITS = {"onedl": "5", "openmmlab": "4.53"}
+TRANSFORMERS_LIMITS = {"onedl": "5", "openmmlab": "4.52"}
 INSTALL = {
     "onedl": "pip install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmpretrain==1.3.6",
     "openmmlab": "pip install 'setuptools<82' wheel && pip install --no-build-isolation "

@@ -189,3 +189,27 @@ def features(model: nn.Module, images: Tensor) -> Tensor:
 
 def _as_map(tokens: Tensor, images: Tensor, stride: int) -> Tensor:
     return tokens.transpose(1, 2).unflatten(2, tuple(n // stride for n in images.shape[2:]))
+
+
+def _hf_vit_base() -> nn.Module:
+    config = transformers.ViTConfig(layer_norm_eps=1e-6, attn_implementation="sdpa")
+    return transformers.ViTModel(config, add_pooling_layer=False)
+
+
+def _hf_swin_base() -> nn.Module:
+    config = transformers.SwinConfig(embed_dim=128, depths=[2, 2, 18, 2], num_heads=[4, 8, 16, 32])
+    return transformers.SwinModel(config, add_pooling_layer=False)
+
+
+FULL_SIZE = {
+    "vit": {
+        "localmim": lambda: SparseViT("base", out_indices=(-1,), out_type="featmap"),
+        "timm": lambda: timm.create_model("vit_base_patch16_224", num_classes=0),
+        "transformers": _hf_vit_base,
+    },
+    "swin": {
+        "localmim": lambda: SparseSwin("base", out_indices=(3,), out_after_downsample=False),
+        "timm": lambda: timm.create_model("swin_base_patch4_window7_224", num_classes=0),
+        "transformers": _hf_swin_base,
+    },
+}

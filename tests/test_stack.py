@@ -34,7 +34,7 @@ def test_both_families_together_give_a_warning():
         ({**ONEDL, "onedl-mmcv": "2.2.0"}, "onedl-mmcv 2.2.0 is installed, >=2.3.6,<2.4", "onedl"),
         ({**OPENMMLAB, "mmpretrain": "1.3.0"}, "mmpretrain 1.3.0 is installed", "mmcv-lite==2.1.0"),
         ({**ONEDL, "transformers": "5.2.0"}, "transformers 5.2.0 is inst", "'transformers<5'"),
-        ({**OPENMMLAB, "transformers": "4.57.6"}, "does not import", "'transformers<4.53'"),
+        ({**OPENMMLAB, "transformers": "4.57.6"}, "does not import", "'transformers<4.52'"),
         ({"mmengine": "0.10.7"}, "mmcv is not installed; mmpretrain is not", "mmpretrain==1.2.0"),
     ],
 )

@@ -121,7 +121,13 @@ def main() -> None:
             overwrite=args.overwrite,
         )
     except (OSError, ValueError) as error:
-        raise SystemExit(f"error: {error}") from error
+        hint = ""
+        if "can execute code" in str(error):
+            hint = (
+                ". If you trust the file as you trust a program, --unsafe reads it; better, save "
+                "its weights alone where it was made"
+            )
+        raise SystemExit(f"error: {error}{hint}") from error
     report = conversion.report
     also = f" (the same names: {', '.join(report.alternatives)})" if report.alternatives else ""
     print(f"Saw {report.source}{also}")

@@ -115,8 +115,13 @@ def check_destination(path: Path, size: int, overwrite: bool) -> None:
         raise FileExistsError(f"{path} exists; give another name, or --overwrite to replace a file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}")
-    with _partial(path):
-        pass
+    try:
+        with _partial(path):
+            pass
+    except OSError as error:
+        raise OSError(
+            error.errno, f"no file can be written in {path.parent}: {error.strerror}"
+        ) from error
     free = shutil.disk_usage(path.parent).free
     if free < size:
         raise OSError(

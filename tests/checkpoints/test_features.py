@@ -7,6 +7,7 @@ import torch
 from library_models import (
     BEITS,
     BEITS_WITHOUT_POSITIONS,
+    FULL_SIZE,
     RESNETS,
     SIZES,
     SWINS,
@@ -78,3 +79,17 @@ def test_round_trips_are_exact(family, source, target):
             query, _, value = tensor.chunk(3)  # keys have no bias there, see the table
             tensor = torch.cat([query, torch.zeros_like(query), value])
         assert torch.equal(back[name], tensor), name
+
+
+@pytest.mark.parametrize("family", ["vit", "swin"])
+def test_models_of_full_size(family):
+    """A ViT-B and a Swin-B of this project in timm and transformers, in float64."""
+    giver = build(FULL_SIZE[family]["localmim"])
+    state = file_form("localmim", giver.state_dict())
+    x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
+    expected = features(giver, x)
+    del giver
+    for dialect in ("timm", "transformers"):
+        taker = build(FULL_SIZE[family][dialect], seed=1)
+        taker.load_state_dict(convert(state, dialect, "localmim").state_dict)
+        torch.testing.assert_close(features(taker, x), expected, rtol=1e-6, atol=1e-6)
