@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose, default_collate
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS, TRANSFORMS
@@ -32,6 +32,13 @@ def parse_args() -> argparse.Namespace:
         "--max-images", type=int, default=6, help="images drawn at most (default: 6)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the masks (default: 0)")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="override settings of the config, as in training",
+    )
     return parser.parse_args()
 
 
@@ -92,6 +99,8 @@ def draw(args: argparse.Namespace) -> list[Path]:
     """Draw all scales and return the pictures' paths."""
     paths = find_images(args.images)[: args.max_images]
     cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
     init_default_scope("mmpretrain")
     model = load_model(cfg, args.checkpoint)
     images = load_images(paths, cfg, model)

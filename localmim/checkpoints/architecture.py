@@ -42,7 +42,7 @@ class Architecture:
         in_channels: of the images.
         image_size: (height, width) in pixels, or None where nothing says it.
         windows: side of a Swin's windows per stage, in tokens, or None.
-        targets: what the decoders predict, such as "HOG, 9 bins", or None.
+        targets: what the decoders predict or predicted, such as "HOG, 9 bins", or None.
     """
 
     family: str
@@ -77,7 +77,7 @@ class Architecture:
         if self.in_channels != 3:
             parts.append(f"{self.in_channels} channels")
         if self.targets:
-            parts.append(f"decoders for {self.targets}")
+            parts.append(f"pre-trained on {self.targets}")
         return f"{size}: {', '.join(parts)}"
 
     def metadata(self) -> dict[str, Any]:

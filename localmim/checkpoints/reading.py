@@ -40,6 +40,11 @@ class Reading:
     def complete(self) -> bool:
         return not (self.unknown or self.missing)
 
+    @property
+    def ignored_count(self) -> int:
+        """Tensors that carry something, but not for this table."""
+        return sum(why != COMPUTED for why in self.ignored.values())
+
     def problems(self) -> str:
         """What keeps this from being a reading, in words."""
         parts = []
@@ -54,12 +59,13 @@ def read(state_dict: Mapping[str, Tensor], table: Table) -> Reading:
     """Read a state dict by one table into the neutral form; say what does not fit."""
     names = table.whole(state_dict)
     reading = Reading(table)
-    left = set(names)
+    left = dict.fromkeys(names)
     for rule in table.rules:
         for name in [n for n in left if match(rule.theirs[0], n) is not None]:
             fields = match(rule.theirs[0], name)
             theirs = [spell(pattern, fields) for pattern in rule.theirs]
-            left.difference_update(theirs)
+            for taken in theirs:
+                left.pop(taken, None)
             absent = [t for t in theirs if t not in names]
             if absent:
                 reading.missing += absent
@@ -70,7 +76,7 @@ def read(state_dict: Mapping[str, Tensor], table: Table) -> Reading:
             if rule.reordered:
                 reading.reordered.add(ours)
     fixed = [f.theirs for f in table.fixed]
-    for name in sorted(left):
+    for name in left:
         if (pattern := matches_any(table.ignored, name)) is not None:
             reading.ignored[names[name]] = table.ignored[pattern]
         elif matches_any(fixed, name) is not None:
@@ -94,7 +100,7 @@ def _check_completeness(reading: Reading) -> None:
 def recognise(
     state_dict: Mapping[str, Tensor], dialect: str = "auto", merge_order: str | None = None
 ) -> list[Reading]:
-    """The readings of a state dict that fit entirely, the fullest first, else the nearest one.
+    """The readings of a state dict that fit entirely and ignore the least, else the nearest one.
 
     Args:
         state_dict: tensors by name.
@@ -106,4 +112,5 @@ def recognise(
     complete = [reading for reading in readings if reading.complete]
     if not complete:
         return [min(readings, key=lambda r: len(r.unknown) + len(r.missing))]
-    return sorted(complete, key=lambda r: sum(why != COMPUTED for why in r.ignored.values()))
+    fewest = min(reading.ignored_count for reading in complete)
+    return [reading for reading in complete if reading.ignored_count == fewest]

@@ -51,7 +51,7 @@ def test_says_what_it_saw_did_and_wrote(tmp_path, checkpoint):
         "-> timm (vit_*)",
         "decoders serve pre-training only",
         "optimizer (entry of the file)",
-        "Now vit: width 32, depth 8, patches of 16 px, images of 64x64, decoders for HOG, 9 bins",
+        "Now vit: width 32, depth 8, patches of 16 px, images of 64x64, pre-trained on HOG, 9 bins",
         "epochs: 3",
         f"Wrote {tmp_path / 'vit.safetensors'}",
     ):
