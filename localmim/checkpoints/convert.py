@@ -12,6 +12,7 @@ from .reading import COMPUTED, Reading, StateDict, recognise
 from .report import ConversionReport, first
 from .resize import Size, resize
 from .rules import Table, match, spell
+from .shapes import check_shapes
 from .tables import tables_of
 from .writing import choose_table, write
 
@@ -66,18 +67,20 @@ def convert(
         The new state dict with a report.
 
     Raises:
-        ValueError: nothing like the source, an unknown, missing or unplaced tensor (``strict``), a
-            stored constant that differs from what its model computes, or a size that does not fit.
+        ValueError: nothing like the source, an unknown, missing or unplaced tensor (``strict``),
+            shapes that contradict each other, a stored constant that differs from what its model
+            computes, or a size that does not fit.
     """
     tables_of(target)  # a misspelt target is an error before the work
     if merge_order is not None and source == "auto":
         source = "localmim-release"
     reading, *others = recognise(state_dict, source, merge_order)
-    if strict and not reading.complete:
+    if reading.misshapen or (strict and not reading.complete):
         raise ValueError(_no_reading(reading, source))
     if reading.table.stored_size is not None:
         hints = {"image_size": reading.table.stored_size(state_dict)} | dict(hints or {})
     try:
+        check_shapes(reading.table.family, reading.state)
         architecture = describe(reading.table.family, reading.state, hints)
     except KeyError as error:  # strict is False and too little is there
         raise ValueError(_no_reading(reading, source)) from error

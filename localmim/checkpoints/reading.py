@@ -21,24 +21,24 @@ class Reading:
     Attributes:
         table: the table.
         state: the tensors in the neutral form.
-        origins: names in the neutral form -> names in the file.
         reordered: names in the neutral form whose numbers changed places.
         ignored: names in the file that carry nothing, with the reason.
         unknown: names in the file that the table does not have.
         missing: names in the neutral form, or in the file, that should be there.
+        misshapen: names in the file with shapes that cannot be what their names say.
     """
 
     table: Table
     state: StateDict = field(default_factory=dict)
-    origins: dict[str, tuple[str, ...]] = field(default_factory=dict)
     reordered: set[str] = field(default_factory=set)
     ignored: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        return not (self.unknown or self.missing)
+        return not (self.unknown or self.missing or self.misshapen)
 
     @property
     def ignored_count(self) -> int:
@@ -47,12 +47,9 @@ class Reading:
 
     def problems(self) -> str:
         """What keeps this from being a reading, in words."""
-        parts = []
-        if self.unknown:
-            parts.append(f"{len(self.unknown)} unknown ({first(self.unknown)})")
-        if self.missing:
-            parts.append(f"{len(self.missing)} missing ({first(self.missing)})")
-        return " and ".join(parts)
+        kinds = ("unknown", "missing", "misshapen")
+        found = [(kind, names) for kind in kinds if (names := getattr(self, kind))]
+        return " and ".join(f"{len(names)} {kind} ({first(names)})" for kind, names in found)
 
 
 def read(state_dict: Mapping[str, Tensor], table: Table) -> Reading:
@@ -70,9 +67,13 @@ def read(state_dict: Mapping[str, Tensor], table: Table) -> Reading:
             if absent:
                 reading.missing += absent
                 continue
-            ours = spell(rule.ours, fields)
-            reading.state[ours] = rule.read(*(state_dict[names[t]] for t in theirs))
-            reading.origins[ours] = tuple(names[t] for t in theirs)
+            ours, tensors = spell(rule.ours, fields), [state_dict[names[t]] for t in theirs]
+            try:
+                reading.state[ours] = rule.read(*tensors)
+            except (RuntimeError, IndexError):  # what torch raises on shapes that do not fit
+                shapes = " and ".join(str(tuple(tensor.shape)) for tensor in tensors)
+                reading.misshapen.append(f"{names[theirs[0]]} {shapes}")
+                continue
             if rule.reordered:
                 reading.reordered.add(ours)
     fixed = [f.theirs for f in table.fixed]

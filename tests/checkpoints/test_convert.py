@@ -323,6 +323,40 @@ def test_wrong_architectures_and_kinds_are_refused():
     assert len(DIALECTS) == 13
 
 
+@pytest.mark.parametrize(
+    "state, name, change, message",
+    [
+        (TIMM_VIT, "blocks.2.attn.qkv.weight", lambda x: x[:-1], r"\(95, 32\).*\(96, 32\)"),
+        (TIMM_VIT, "blocks.2.mlp.fc2.weight", lambda x: x.T, r"\(64, 32\).*\(32, 64\)"),
+        (TIMM_VIT, "pos_embed", lambda x: x[..., :-1], r"\(1, 10, 31\).*\(1, any, 32\)"),
+        (TIMM_VIT, "cls_token", lambda x: x[0], r"\(1, 32\).*\(1, 1, 32\)"),
+        (TIMM_SWIN, "layers.2.blocks.0.norm1.bias", lambda x: x[:-1], r"\(63,\).*\(64\)"),
+        (TIMM_SWIN, "layers.2.downsample.norm.weight", lambda x: x[:-4], r"\(124,\).*\(128\)"),
+        (
+            TIMM_SWIN,
+            "layers.2.downsample.norm.weight",
+            lambda x: x[:-1],
+            r"misshapen .layers.2.*127",
+        ),
+        (
+            state_of(("timm", "ResNet"), RESNETS),
+            "layer2.1.bn2.running_var",
+            lambda x: x[:-1],
+            r"\(127,\).*\(128\)",
+        ),
+        (
+            state_of(("transformers", "ViTModel")),
+            "encoder.layer.1.attention.attention.key.weight",
+            lambda x: x[:, :-1],
+            r"misshapen \(encoder.layer.1.attention.attention.query.weight \(32, 32\) and",
+        ),
+    ],
+)
+def test_shapes_that_contradict_each_other_are_refused(state, name, change, message):
+    with pytest.raises(ValueError, match=message):
+        convert(state | {name: change(state[name])}, "mmpretrain")
+
+
 def test_stored_constants_that_were_changed_are_refused():
     swin = state_of(("mmseg", "SwinTransformer"), SWINS)
     name = "stages.1.blocks.0.attn.w_msa.relative_position_index"
