@@ -110,6 +110,7 @@ VITS = {
     ("mmpretrain", "VisionTransformer"): lambda: _mm_vit(VisionTransformer),
     ("mmseg", "VisionTransformer"): lambda: _seg_vit(SegViT, patch_bias=True),
     ("timm", "VisionTransformer"): _timm_vit,
+    ("mae", "encoder"): _timm_vit,  # whose names are those of MAE's code
     ("transformers", "ViTModel"): lambda: _hf_vit(
         transformers.ViTConfig, transformers.ViTModel, add_pooling_layer=False
     ),
