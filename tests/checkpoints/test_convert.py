@@ -109,9 +109,11 @@ def test_lomar_gives_its_figures_from_its_released_names():
 @pytest.mark.parametrize("models, kind", [(BEITS, "BEiTViT"), (RESNETS, "ResNet")])
 def test_what_a2mim_adds_stays_in_its_own_kinds_and_is_reported_elsewhere(models, kind):
     state = state_of(("a2mim", kind), models, whole=True)
-    extra = {"backbone.mask_token": torch.randn(1, 8, 1, 1), "neck.decoder_pred.0.bias": None}
-    extra |= {"neck.decoder_pred.0.weight": torch.randn(48, 8, 1, 1)}
-    extra |= {"neck.decoder_pred.0.bias": torch.randn(48)}
+    extra = {
+        "backbone.mask_token": torch.randn(1, 8, 1, 1),
+        "neck.decoder_pred.0.weight": torch.randn(48, 8, 1, 1),
+        "neck.decoder_pred.0.bias": torch.randn(48),
+    }
     if kind == "ResNet":
         extra["backbone.mask_gamma"] = torch.randn(1, 8, 1, 1)
     ours = convert(state | extra, "localmim")
