@@ -1,9 +1,10 @@
-# What every pre-training config shares: the plug-in, the runner, logging and checkpoints.
+# What every config shares: the plug-in, the runner, logging and checkpoints.
 default_scope = "mmpretrain"
 custom_imports = dict(imports=["localmim"], allow_failed_imports=False)
 
-# Scales the learning rate by the real total batch and never leaves half a checkpoint.
-runner_type = "PretrainRunner"
+# Scales the learning rate by the real total batch, never leaves half a checkpoint, and makes sure
+# that pre-trained weights arrive.
+runner_type = "LocalMIMRunner"
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
@@ -14,7 +15,8 @@ default_hooks = dict(
 )
 
 # Masks and crops follow from (seed, epoch, rank): a resumed run goes on as if never stopped.
-custom_hooks = [dict(type="EpochSeedHook")]
+# Classes and labels of the data have to be the model's.
+custom_hooks = [dict(type="EpochSeedHook"), dict(type="DataCheckHook")]
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -2,6 +2,7 @@ from .convert import Conversion, convert
 from .convert_file import convert_file
 from .files import Checkpoint, read_checkpoint, write_checkpoint
 from .fit import FitReport, compare_state_dicts, load_into
+from .pretrained import EncoderReport, init_weights, why_not_whole
 from .report import ConversionReport
 from .safe_loading import load_from_file
 from .tables import DIALECTS
@@ -11,12 +12,15 @@ __all__ = [
     "Checkpoint",
     "Conversion",
     "ConversionReport",
+    "EncoderReport",
     "FitReport",
     "compare_state_dicts",
     "convert",
     "convert_file",
+    "init_weights",
     "load_from_file",
     "load_into",
     "read_checkpoint",
+    "why_not_whole",
     "write_checkpoint",
 ]

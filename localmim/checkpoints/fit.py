@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from .report import first
+
 
 @dataclass(frozen=True)
 class FitReport:
@@ -14,13 +16,13 @@ class FitReport:
         matched: names with the same shape on both sides.
         missing: names that only the model has.
         unexpected: names that only the checkpoint has.
-        mismatched: names whose shapes differ, each with both shapes.
+        mismatched: names whose shapes differ, and a text with name and both shapes.
     """
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
-    mismatched: tuple[str, ...]
+    mismatched: dict[str, str]
 
     @property
     def complete(self) -> bool:
@@ -30,10 +32,9 @@ class FitReport:
     def __str__(self) -> str:
         parts = [f"{len(self.matched)} tensors fit"]
         for kind in ("missing", "unexpected", "mismatched"):
-            names = getattr(self, kind)
-            if names:
-                more = ", ..." if len(names) > 3 else ""
-                parts.append(f"{len(names)} {kind} ({', '.join(names[:3])}{more})")
+            if names := getattr(self, kind):
+                texts = names.values() if isinstance(names, dict) else names
+                parts.append(f"{len(names)} {kind} ({first(texts)})")
         return "; ".join(parts)
 
 
@@ -44,11 +45,11 @@ def compare_state_dicts(source: Mapping[str, Tensor], target: Mapping[str, Tenso
         matched=tuple(n for n in common if source[n].shape == target[n].shape),
         missing=tuple(n for n in target if n not in source),
         unexpected=tuple(n for n in source if n not in target),
-        mismatched=tuple(
-            f"{n} {tuple(source[n].shape)} for {tuple(target[n].shape)}"
+        mismatched={
+            n: f"{n} {tuple(source[n].shape)} for {tuple(target[n].shape)}"
             for n in common
             if source[n].shape != target[n].shape
-        ),
+        },
     )
 
 

@@ -1,5 +1,13 @@
+from .data_checks import DataCheckHook, check_data_paths
 from .epoch_seed import EpochSeedHook, seed_worker
 from .precision import mixed_precision_optim_wrapper
-from .runner import PretrainRunner
+from .runner import LocalMIMRunner
 
-__all__ = ["EpochSeedHook", "PretrainRunner", "mixed_precision_optim_wrapper", "seed_worker"]
+__all__ = [
+    "DataCheckHook",
+    "EpochSeedHook",
+    "LocalMIMRunner",
+    "check_data_paths",
+    "mixed_precision_optim_wrapper",
+    "seed_worker",
+]

@@ -10,7 +10,7 @@ def test_report_tells_the_four_cases_apart():
     source = {"a": torch.zeros(2), "b": torch.zeros(4), "d": torch.zeros(1)}
     report = compare_state_dicts(source, target)
     assert (report.matched, report.missing, report.unexpected) == (("a",), ("c",), ("d",))
-    assert report.mismatched == ("b (4,) for (3,)",) and not report.complete
+    assert report.mismatched == {"b": "b (4,) for (3,)"} and not report.complete
     assert str(report) == (
         "1 tensors fit; 1 missing (c); 1 unexpected (d); 1 mismatched (b (4,) for (3,))"
     )
