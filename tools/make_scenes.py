@@ -5,7 +5,7 @@ import argparse
 from tqdm import tqdm
 
 from localmim.data.scene_writers import write_ade20k, write_coco, write_image_folder
-from localmim.data.scenes import MIN_SIDE, SceneSet
+from localmim.data.scenes import MAX_OBJECTS, MIN_SIDE, SceneSet
 
 WRITERS = {"folder": write_image_folder, "ade20k": write_ade20k, "coco": write_coco}
 
@@ -34,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("--train", 1000, "number of training scenes"),
         ("--val", 200, "number of validation scenes"),
         ("--seed", 0, "seed; the same one gives the same scenes again"),
+        ("--max-objects", MAX_OBJECTS, "scenes have from 1 to N objects, at most 4"),
         ("--workers", 1, "number of processes; the result does not depend on it"),
     ):
         parser.add_argument(
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     try:
-        scenes = SceneSet(args.train, args.val, tuple(args.size), args.seed)
+        scenes = SceneSet(args.train, args.val, tuple(args.size), args.seed, args.max_objects)
         with tqdm(total=args.train + args.val, unit="scene", delay=0.2) as bar:
             WRITERS[args.layout](args.out_dir, scenes, args.workers, bar.update)
     except (ValueError, OSError) as error:

@@ -30,7 +30,7 @@ MIN_VISIBLE = 0.4
 """The least share of an object's full area that later objects and the border leave visible."""
 
 _MIN_INSIDE = 0.8
-_MAX_OBJECTS = 4
+MAX_OBJECTS = 4
 _PLACING_TRIES = 20
 
 Outline = tuple[np.ndarray, ...]
@@ -189,7 +189,9 @@ def _all_visible(placed: list[Placement], size: tuple[int, int]) -> bool:
     return bool(shares.min() >= MIN_VISIBLE and shares[-1] >= _MIN_INSIDE)
 
 
-def place_objects(rng: np.random.Generator, size: tuple[int, int]) -> list[Placement]:
+def place_objects(
+    rng: np.random.Generator, size: tuple[int, int], max_objects: int = MAX_OBJECTS
+) -> list[Placement]:
     """Choose the objects of a scene and where they lie.
 
     Each keeps at least `MIN_VISIBLE` of its area in view. An object for which a few random
@@ -197,9 +199,9 @@ def place_objects(rng: np.random.Generator, size: tuple[int, int]) -> list[Place
     of the picture, which is then free.
 
     Returns:
-        One to four objects, from back to front.
+        One to `max_objects` objects, from back to front.
     """
-    count = int(rng.integers(1, _MAX_OBJECTS + 1))
+    count = int(rng.integers(1, max_objects + 1))
     largest = 0.5 * min(size) / count**0.35
     placed: list[Placement] = []
     for kind in rng.integers(len(KINDS), size=count):

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .scene_shapes import KINDS, Placement, instance_map, place_objects
+from .scene_shapes import KINDS, MAX_OBJECTS, Placement, instance_map, place_objects
 from .scene_textures import draw_palette, draw_texture, noise
 
 __all__ = [
     "KINDS",
+    "MAX_OBJECTS",
     "MIN_SIDE",
     "SPLITS",
     "Scene",
     "SceneSet",
+    "check_max_objects",
     "check_size",
     "render_scene",
     "scene_rng",
@@ -63,6 +65,12 @@ def check_size(size: tuple[int, int]) -> None:
         raise ValueError(
             f"size must be (height, width), each at least {MIN_SIDE} pixels, got {tuple(size)}"
         )
+
+
+def check_max_objects(max_objects: int) -> None:
+    """Raise ValueError unless there are from one to `MAX_OBJECTS` objects."""
+    if not 1 <= max_objects <= MAX_OBJECTS:
+        raise ValueError(f"max_objects must be 1 to {MAX_OBJECTS}, got {max_objects}")
 
 
 def _draw_background(
@@ -138,7 +146,9 @@ def _paint(rng: np.random.Generator, placed: list[Placement], size: tuple[int, i
     return _expose(rng, image, light)
 
 
-def render_scene(seed: int, index: int, size: tuple[int, int] = (224, 224)) -> Scene:
+def render_scene(
+    seed: int, index: int, size: tuple[int, int] = (224, 224), max_objects: int = MAX_OBJECTS
+) -> Scene:
     """Draw a scene.
 
     The same arguments give the same scene in any process and any order of calls, given the same
@@ -148,16 +158,18 @@ def render_scene(seed: int, index: int, size: tuple[int, int] = (224, 224)) -> S
         seed: Which family of scenes, at least 0.
         index: Which scene of the family, at least 0.
         size: Height and width in pixels, each at least `MIN_SIDE`.
+        max_objects: Scenes have from one to this many objects, at most four.
 
     Returns:
-        The scene, with one to four objects.
+        The scene.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
     check_size(size)
+    check_max_objects(max_objects)
     rng = scene_rng(seed, index)
-    placed = place_objects(rng, size)
+    placed = place_objects(rng, size, max_objects)
     instances = instance_map(placed, size)
     kinds = tuple(placement.kind for placement in placed)
     largest = int(np.argmax(np.bincount(instances.ravel(), minlength=2)[1:]))
@@ -176,6 +188,7 @@ class SceneSet:
         val: Number of validation scenes, at least 0.
         size: Height and width in pixels, each at least 32.
         seed: Seed of the scenes, at least 0.
+        max_objects: Scenes have from one to this many objects, at most four.
 
     Raises:
         ValueError: If one of them is out of its range.
@@ -185,12 +198,14 @@ class SceneSet:
     val: int
     size: tuple[int, int] = (224, 224)
     seed: int = 0
+    max_objects: int = MAX_OBJECTS
 
     def __post_init__(self) -> None:
         for name in ("train", "val", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
         check_size(self.size)
+        check_max_objects(self.max_objects)
 
     def tasks(self) -> list[tuple[str, int]]:
         """The split and the position in it, from 0, of every scene; training scenes first."""
@@ -202,4 +217,5 @@ class SceneSet:
 
     def render(self, split: str, position: int) -> Scene:
         """Draw the scene at `position`, from 0, of a split."""
-        return render_scene(self.seed, self.index(split, position), self.size)
+        index = self.index(split, position)
+        return render_scene(self.seed, index, self.size, self.max_objects)
