@@ -1,0 +1,13 @@
+# What every segmentation config shares. Needs mmsegmentation (see the README there).
+_base_ = "iterations_runtime.py"
+
+default_scope = "mmseg"
+custom_imports = dict(imports=["localmim", "localmim.downstream.segmentation"])
+
+default_hooks = dict(visualization=dict(type="SegVisualizationHook"))
+visualizer = dict(
+    _delete_=True,
+    type="SegLocalVisualizer",
+    name="visualizer",
+    vis_backends=[dict(type="LocalVisBackend")],
+)

@@ -1,0 +1,5 @@
+"""Parts for transfer that mmseg and mmdet lack.
+
+Nothing here is imported by localmim itself: configs import ``localmim.downstream.segmentation`` or
+``localmim.downstream.detection``, which need those libraries.
+"""
