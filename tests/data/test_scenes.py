@@ -157,6 +157,17 @@ def test_small_sizes_are_refused(size):
         render_scene(0, 0, size)
 
 
+def test_scenes_may_have_a_single_object():
+    scenes = SceneSet(train=20, val=0, size=(48, 48), max_objects=1)
+    assert all(len(scenes.render("train", n).kinds) == 1 for n in range(20))
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_no_and_too_many_objects_are_refused(count):
+    with pytest.raises(ValueError, match=f"max_objects must be 1 to 4, got {count}"):
+        render_scene(0, 0, SIZE, count)
+
+
 def test_negative_seed_and_index_are_refused():
     with pytest.raises(ValueError, match="seed must be 0 or more, got -1"):
         render_scene(-1, 0, SIZE)

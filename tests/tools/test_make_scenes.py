@@ -40,8 +40,8 @@ def test_layouts_are_written_and_reported(main, tmp_path, capsys, layout, expect
 
 
 def test_options_reach_the_writer(main, tmp_path):
-    main(command("folder", tmp_path / "one", "--seed", "7"))
-    write_image_folder(tmp_path / "two", SceneSet(3, 2, (32, 48), seed=7))
+    main(command("folder", tmp_path / "one", "--seed", "7", "--max-objects", "2"))
+    write_image_folder(tmp_path / "two", SceneSet(3, 2, (32, 48), seed=7, max_objects=2))
     pictures = [
         sorted(p.read_bytes() for p in (tmp_path / n).rglob("*.png")) for n in ("one", "two")
     ]
