@@ -1,4 +1,5 @@
 from .backbones import SparseSwin, SparseViT
+from .classifiers import KNNClassifier, LinearProbe
 from .heads import ReconstructionHead
 from .localmim import LocalMIM
 from .mask_generators import RandomMasking
@@ -7,6 +8,8 @@ from .necks import LocalDecoders
 from .target_generators import MultiScaleHOG, MultiScalePixels
 
 __all__ = [
+    "KNNClassifier",
+    "LinearProbe",
     "LocalDecoders",
     "LocalMIM",
     "MaskedImageModel",
