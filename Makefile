@@ -1,4 +1,5 @@
 # make demo            install, pre-train on real photographs, draw the reconstructions
+# make transfer-demo   install, pre-train, then classify, segment and detect, with a table
 # make test            install, run the tests
 # make test STACK=openmmlab   the same on OpenMMLab's own packages, in an environment of its own
 # make lint            install, run the linter and the format check
@@ -21,7 +22,7 @@ REQUIREMENTS := $(addprefix requirements/,constraints.txt common.txt $(STACK).tx
 # OpenMMLab's cannot be.
 PIP_FLAGS_openmmlab := --no-build-isolation
 
-# The tests also run mmseg's and mmdet's models. mmdet needs mmcv's compiled operators, which are
+# The tests and the transfer demo also run mmseg's and mmdet's models. mmdet needs mmcv's compiled operators, which are
 # built once and kept in .wheels; for a CPU, which is enough for tests.
 TEST_STAMP := $(VENV)/installed-for-tests
 TEST_REQUIREMENTS := requirements/tests.txt requirements/tests-$(STACK).txt
@@ -33,7 +34,7 @@ DEMO_CONFIG := configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py
 DEMO_DIR := work_dirs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint clean
+.PHONY: help install demo transfer-demo test lint clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# //p' Makefile
@@ -60,9 +61,12 @@ demo: install
 		--out-dir $(DEMO_DIR)/reconstructions
 	@echo "Checkpoint:"; echo "  $(DEMO_DIR)/epoch_8.pth"
 
+transfer-demo: $(TEST_STAMP)
+	$(BIN)/python tools/transfer_demo.py
+
 # pip's own cache is left out: it may hold this version built without operators.
 $(TEST_STAMP): $(STAMP) $(TEST_REQUIREMENTS)
-	@command -v c++ >/dev/null || { echo 'error: the tests need a C++ compiler to build the' \
+	@command -v c++ >/dev/null || { echo 'error: this needs a C++ compiler to build the' \
 		'operators of mmcv; install one (on Debian: g++)' >&2; exit 1; }
 	$(BIN)/pip install -r requirements/tests.txt
 	$(BIN)/pip install --no-deps --no-build-isolation -r requirements/tests-$(STACK).txt
@@ -84,4 +88,4 @@ lint: install
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-openmmlab .wheels work_dirs data/photos
+	rm -rf .venv .venv-openmmlab .wheels work_dirs data/photos data/scenes

@@ -1,4 +1,5 @@
-"""Every config builds, says what its file name says, and has its entry in a metafile."""
+"""Every config says what its file name says and has its entry in a metafile; every config of
+pre-training builds. (Those of transfer: test_transfer_configs.py.)"""
 
 import re
 from pathlib import Path
@@ -15,17 +16,26 @@ from localmim.models import MaskedImageModel
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
 NAMES = [path.stem for path in CONFIGS]
-
-
-@pytest.fixture(params=CONFIGS, ids=NAMES)
-def path(request):
-    return request.param
+TRANSFER = ("finetune", "segmentation", "detection")
+PRETRAINING = [
+    path
+    for path in CONFIGS
+    if path.parent.name not in TRANSFER
+    and path.stem.startswith(("localmim", "mae", "maskfeat", "greenmim"))
+]
+LENGTHS = {
+    "e": lambda cfg: cfg.train_cfg.max_epochs,
+    "x": lambda cfg: cfg.train_cfg.max_epochs / 12,
+    "k": lambda cfg: cfg.train_cfg.max_iters / 1000,
+    "": lambda cfg: cfg.train_cfg.max_iters,
+}
 
 
 def test_there_are_configs():
-    assert len(CONFIGS) >= 21 and len(set(NAMES)) == len(NAMES)
+    assert len(PRETRAINING) >= 23 and len(set(NAMES)) == len(NAMES)
 
 
+@pytest.mark.parametrize("path", PRETRAINING, ids=[path.stem for path in PRETRAINING])
 def test_model_optimiser_and_pipeline_build_and_targets_fit(path):
     cfg = Config.fromfile(path)
     model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
@@ -43,20 +53,32 @@ def test_model_optimiser_and_pipeline_build_and_targets_fit(path):
     assert all(loss.isfinite() for loss in losses.values())
 
 
-def test_file_name_tells_batch_schedule_and_epochs(path):
+@pytest.mark.parametrize("path", CONFIGS, ids=NAMES)
+def test_file_name_tells_batch_schedule_and_length(path):
     cfg = Config.fromfile(path)
-    name = re.fullmatch(r".*_(\d+)xb(\d+)(-amp)?-coslr-(\d+)e_(in1k|folder|photos)", path.stem)
-    gpus, batch, amp, epochs, _ = name.groups()
+    if path.stem.startswith("knn"):
+        assert cfg.get("train_dataloader") is None
+        return
+    name = re.fullmatch(
+        r".*_(\d+)xb(\d+)(-amp)?(?:-linear)?(-coslr|-ms-crop|-lsj)?-(\d+)([ekx]?)"
+        r"_(in1k|folder|photos|scenes|ade20k-512x512|coco)",
+        path.stem,
+    )
+    gpus, batch, amp, schedule, length, unit, data = name.groups()
     assert cfg.train_dataloader.batch_size == int(batch)
-    assert cfg.train_cfg.max_epochs == int(epochs)
+    assert LENGTHS[unit](cfg) == int(length)
     assert (cfg.optim_wrapper.type == "MixedPrecisionOptimWrapper") == bool(amp)
-    warmup, cosine = cfg.param_scheduler
-    assert warmup.type == "LinearLR" and cosine.type == "CosineAnnealingLR"
-    assert warmup.end == cosine.begin < int(epochs)
+    warmup, decay = cfg.param_scheduler
+    assert warmup.type == "LinearLR"
+    if schedule == "-coslr":
+        assert decay.type == "CosineAnnealingLR" and warmup.end == decay.begin
+        assert warmup.end < (cfg.train_cfg.get("max_epochs") or cfg.train_cfg.max_iters)
     # Full-size recipes name the setting for which their learning rate is meant.
-    if path.stem.endswith("in1k"):
-        assert cfg.auto_scale_lr.base_batch_size == int(gpus) * int(batch)
-    assert cfg.auto_scale_lr.enable
+    if data in ("in1k", "ade20k-512x512", "coco"):
+        total = int(gpus) * int(batch) * cfg.optim_wrapper.get("accumulative_counts", 1)
+        assert cfg.auto_scale_lr.base_batch_size == total
+    if data != "scenes":
+        assert cfg.auto_scale_lr.enable
 
 
 # Published recipe: batch, lr, epochs, warm-up, bins (Wang et al. 2023).

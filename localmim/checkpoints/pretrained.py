@@ -36,7 +36,7 @@ class EncoderReport:
     Attributes:
         source: the file.
         loaded: tensors that have the file's numbers.
-        resized: tensors that were interpolated from the file's.
+        resized: tensors that were interpolated, or cut, from the file's.
         own: tensors that the file lacks, which start as in any new model.
         unused: tensors of the file for which the model has no place.
     """

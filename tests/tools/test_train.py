@@ -71,7 +71,7 @@ def test_two_processes_train_together_through_the_shell_script(tmp_path, photo_f
     assert (tmp_path / "epoch_2.pth").exists()
 
 
-@pytest.mark.parametrize("script", ["dist_train.sh", "slurm_train.sh"])
+@pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh"])
 def test_scripts_without_arguments_say_how_to_call_them(script):
     done = call(ROOT / "tools" / script)
     assert done.returncode == 2 and f"tools/{script} " in done.stderr

@@ -1,0 +1,45 @@
+# A small LocalMIM ViT on procedural scenes, the first link of the transfer demo: minutes on two
+# CPU cores. Patches of 8 pixels, because 64x64 has but 16 of 16.
+_base_ = [
+    "../_base_/datasets/folder_bs128_mim.py",
+    "../_base_/schedules/adamw_coslr_scenes.py",
+    "../_base_/iterations_runtime.py",
+]
+
+model = dict(
+    type="LocalMIM",
+    backbone=dict(
+        type="SparseViT",
+        arch=dict(embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512),
+        img_size=64,
+        patch_size=8,
+        out_indices=(1, 3, -3, -1),
+    ),
+    mask_generator=dict(type="RandomMasking", cell_size=8, ratio=0.6),
+    neck=dict(
+        type="LocalDecoders",
+        in_channels=128,
+        out_channels=27,
+        scales=(2, 1, 1, 0.5),
+        embed_dims=96,
+        num_heads=4,
+    ),
+    target_generator=dict(type="MultiScaleHOG", bins=9, cells=(4, 8, 8, 16)),
+    head=dict(type="ReconstructionHead"),
+)
+
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].update(scale=64, crop_ratio_range=(0.5, 1.0))
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    pin_memory=False,
+    sampler=dict(type="InfiniteSampler"),
+    dataset=dict(data_root="data/scenes/ade20k/images/training", pipeline=train_pipeline),
+)
+
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3, betas=(0.9, 0.95)))
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].end = param_scheduler[1].begin = 100  # warm-up
+train_cfg = dict(max_iters=2000, val_interval=2001)
+val_cfg = test_cfg = None

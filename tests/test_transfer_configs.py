@@ -1,0 +1,253 @@
+"""Every full-size transfer config takes pre-trained weights and a training step.
+
+The architectures are the true ones. Images are small, where the architecture allows it, and there
+are two of them: what is left is minutes of work for two cores.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from mmpretrain.models.backbones import ResNet
+from mmpretrain.structures import DataSample
+from mmseg.structures import SegDataSample
+
+from localmim.checkpoints import convert_file, init_weights
+from localmim.models import SparseSwin, SparseViT
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(
+    path
+    for kind in ("finetune", "segmentation", "detection")
+    for path in ROOT.glob(f"configs/{kind}/*.py")
+)
+ENCODERS = {
+    "vit-small-p16": lambda: SparseViT("deit-small"),
+    "vit-base-p16": lambda: SparseViT("base"),
+    "vit-large-p16": lambda: SparseViT("large"),
+    "swin-tiny-w7": lambda: SparseSwin("tiny"),
+    "swin-base-w7": lambda: SparseSwin("base"),
+    "swin-large-w14": lambda: SparseSwin("large", window_size=14),
+    "r50": lambda: ResNet(50),
+}
+DIALECTS = {
+    ("segmentation", "vit-base-p16"): "mmseg-mae",
+    ("segmentation", "swin-base-w7"): "mmseg",
+    ("detection", "swin-base-w7"): "mmdet",
+    ("detection", "r50"): "mmdet",
+}
+# What a downstream encoder starts by itself.
+OWN = {
+    "mmpretrain": r"ln2\.",
+    "mmseg": r"norm[0-2]\.|.*relative_position_index",
+    "mmdet": r"norm[0-2]\.|.*relative_position_index|.*rel_pos_[hw]",
+}
+
+
+def encoder_of(path):
+    return next(name for name in ENCODERS if name in path.stem)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """Give the file of an encoder's random weights, of which one is kept at a time."""
+    folder = tmp_path_factory.mktemp("encoders")
+    kept = {}
+
+    def make(name):
+        if name not in kept:
+            for file in [*kept.values()]:
+                file.unlink()
+            kept.clear()
+            init_default_scope("mmpretrain")
+            encoder = ENCODERS[name]()
+            with torch.no_grad():
+                for parameter in encoder.parameters():
+                    parameter.normal_(std=0.02)
+            kept[name] = folder / f"{name}.pth"
+            state = {f"backbone.{key}": x for key, x in encoder.state_dict().items()}
+            torch.save({"state_dict": state}, kept[name])
+        return kept[name]
+
+    return make
+
+
+def classification_batch(cfg):
+    size = cfg.model.backbone.img_size
+    labels = (0, cfg.data_preprocessor.num_classes - 1)
+    return dict(
+        inputs=torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8),
+        data_samples=[DataSample().set_gt_label(label) for label in labels],
+    )
+
+
+def segmentation_batch(cfg):
+    size = cfg.model.data_preprocessor.size
+    samples = []
+    for _ in range(2):
+        sample = SegDataSample(metainfo=dict(img_shape=size, ori_shape=size))
+        sample.gt_sem_seg = PixelData(data=torch.randint(0, 150, (1, *size)))
+        samples.append(sample)
+    images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for _ in samples]
+    return dict(inputs=images, data_samples=samples)
+
+
+def detection_batch(cfg):
+    height, width = 128, 160
+    samples = []
+    for _ in range(2):
+        shape = (height, width)
+        sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1, 1)))
+        masks = np.zeros((2, *shape), np.uint8)
+        masks[0, 10:70, 20:90], masks[1, 60:120, 80:150] = 1, 1
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor([[20.0, 10, 90, 70], [80, 60, 150, 120]]),
+            labels=torch.tensor([0, 79]),
+            masks=BitmapMasks(masks, *shape),
+        )
+        sample.ignored_instances = InstanceData(
+            bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)
+        )
+        samples.append(sample)
+    images = [torch.randint(0, 256, (3, height, width), dtype=torch.uint8) for _ in samples]
+    return dict(inputs=images, data_samples=samples)
+
+
+BATCHES = {
+    "mmpretrain": classification_batch,
+    "mmseg": segmentation_batch,
+    "mmdet": detection_batch,
+}
+
+
+def small_images(cfg, name):
+    """Crops of 128 pixels for segmentation, padding to 32 for detection: nothing learnt differs
+    in number but the ViT's positions."""
+    if cfg.default_scope == "mmseg":
+        cfg.model.data_preprocessor.size = (128, 128)
+        if name.startswith("vit"):
+            cfg.model.backbone.img_size = (128, 128)
+    if cfg.default_scope == "mmdet":
+        cfg.model.data_preprocessor.pad_size_divisor = 32
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
+def test_weights_arrive_and_a_step_trains(path, checkpoint, tmp_path):
+    name = encoder_of(path)
+    source = checkpoint(name)
+    cfg = Config.fromfile(path)
+    small_images(cfg, name)
+    if dialect := DIALECTS.get((path.parent.name, name)):
+        size = (128, 128) if dialect == "mmseg-mae" else None
+        convert_file(source, tmp_path / "converted.pth", dialect, "localmim", image_size=size)
+        source = tmp_path / "converted.pth"
+    init_default_scope(cfg.default_scope)
+    cfg.model.backbone.init_cfg.checkpoint = str(source)
+    if cfg.default_scope == "mmpretrain":
+        cfg.model.data_preprocessor = cfg.data_preprocessor
+    model = revert_sync_batchnorm(ROOT_MODELS.build(cfg.model))
+    report = init_weights(model)["backbone"]
+
+    state = model.backbone.state_dict()
+    stored = {n.removeprefix("backbone."): x for n, x in torch.load(source)["state_dict"].items()}
+    own = r".*relative_position" if dialect == "mmseg-mae" else OWN[cfg.default_scope]
+    for tensor in state:
+        if tensor in report.resized:
+            assert tensor == "pos_embed"
+        elif not re.match(own, tensor):
+            assert state[tensor].equal(stored[tensor]), tensor
+    assert len(report.loaded) + len(report.resized) + len(report.own) == len(state)
+
+    if path.stem.startswith("knn"):
+        return
+    cfg.optim_wrapper.accumulative_counts = 1
+    before = {tensor: x.clone() for tensor, x in state.items() if x.is_floating_point()}
+    model.train()
+    losses = model.train_step(
+        BATCHES[cfg.default_scope](cfg), build_optim_wrapper(model, cfg.optim_wrapper)
+    )
+    assert all(x.isfinite().all() for x in losses.values())
+    moved = any(not x.equal(model.backbone.state_dict()[tensor]) for tensor, x in before.items())
+    assert moved == (not path.stem.startswith("linear"))
+
+
+# Published settings: batch, lr, least lr, layer decay, drop path, warm-up, epochs, window
+# (Wang et al. 2023 and their release).
+FINE_TUNING = {
+    "vit-base-p16_localmim-1600e-pre": (1024, 2e-3, 1e-5, 0.65, 0.1, 20, 100),
+    "vit-base-p16_localmim-100e-pre": (1024, 4e-3, 1e-6, 0.75, 0.1, 20, 100),
+    "vit-large-p16_localmim-800e-pre": (1024, 3e-3, 1e-6, 0.75, 0.2, 5, 50),
+    "swin-base-w7_localmim-pixel-400e-pre": (1024, 4e-3, 1e-6, 0.9, 0.1, 20, 100),
+    "swin-base-w7_localmim-400e-pre": (2048, 4e-3, 1e-6, 0.9, 0.1, 20, 100),
+    "swin-base-w7_localmim-100e-pre": (2048, 5e-3, 1e-6, 0.9, 0.1, 20, 100),
+    "swin-large-w14_localmim-800e-pre": (2048, 2e-3, 1e-6, 0.8, 0.3, 20, 100),
+}
+
+
+@pytest.mark.parametrize("name", FINE_TUNING)
+def test_the_papers_fine_tuning(name):
+    (path,) = [path for path in CONFIGS if path.stem.startswith(f"{name}_")]
+    cfg = Config.fromfile(path)
+    found = (
+        cfg.auto_scale_lr.base_batch_size,
+        cfg.optim_wrapper.optimizer.lr,
+        pytest.approx(cfg.param_scheduler[1].eta_min_ratio * cfg.optim_wrapper.optimizer.lr),
+        cfg.optim_wrapper.paramwise_cfg.layer_decay_rate,
+        cfg.model.backbone.drop_path_rate,
+        cfg.param_scheduler[0].end,
+        cfg.train_cfg.max_epochs,
+    )
+    assert found == FINE_TUNING[name]
+    processes, batch = map(int, re.search(r"_(\d+)xb(\d+)-", path.stem).groups())
+    accumulated = cfg.optim_wrapper.get("accumulative_counts", 1)
+    assert processes * batch * accumulated == cfg.auto_scale_lr.base_batch_size
+
+
+def test_a_fine_tuned_vits_learning_rates_fall_towards_its_patches():
+    init_default_scope("mmpretrain")
+    cfg = Config.fromfile(
+        next(path for path in CONFIGS if path.stem.startswith("vit-base-p16_localmim-1600e"))
+    )
+    cfg.model.backbone.init_cfg = None
+    model = ROOT_MODELS.build(cfg.model)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    rates = {group["param_name"]: group["lr"] for group in wrapper.optimizer.param_groups}
+    assert rates["head.fc.weight"] == pytest.approx(2e-3)
+    assert rates["backbone.layers.11.ffn.layers.1.weight"] == pytest.approx(2e-3 * 0.65)
+    assert rates["backbone.patch_embed.projection.weight"] == pytest.approx(2e-3 * 0.65**13)
+
+
+def test_segmentation_and_detection_recipes():
+    """Taps, schedules and tests as published, where the spec of a method has them."""
+    by_name = {
+        path.stem: Config.fromfile(path) for path in CONFIGS if path.parent.name != "finetune"
+    }
+    vit = by_name["upernet_vit-base-p16_8xb2-amp-160k_ade20k-512x512"]
+    assert vit.model.backbone.out_indices == [1, 3, 9, 11]
+    assert (vit.optim_wrapper.optimizer.lr, vit.optim_wrapper.paramwise_cfg.decay_rate) == (
+        4e-4,
+        0.65,
+    )
+    assert vit.model.test_cfg.mode == "slide" and tuple(vit.model.test_cfg.stride) == (341, 341)
+    swin = by_name["upernet_swin-base-w7_8xb2-amp-160k_ade20k-512x512"]
+    assert (swin.optim_wrapper.optimizer.lr, swin.optim_wrapper.optimizer.weight_decay) == (
+        6e-5,
+        0.01,
+    )
+    assert swin.model.test_cfg.mode == "whole" and swin.model.decode_head.channels == 512
+    long = by_name["mask-rcnn_swin-base-w7_fpn_8xb2-amp-ms-crop-3x_coco"]
+    assert (long.train_cfg.max_epochs, long.param_scheduler[1].milestones) == (36, [27, 33])
+    assert (long.optim_wrapper.optimizer.lr, long.optim_wrapper.optimizer.weight_decay) == (
+        1e-4,
+        0.05,
+    )

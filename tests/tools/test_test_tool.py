@@ -1,0 +1,115 @@
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from localmim.data.scene_writers import write_ade20k, write_image_folder
+from localmim.data.scenes import SceneSet
+from localmim.models import SparseViT
+
+ROOT = Path(__file__).parents[2]
+ARCH = dict(embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512)
+KNN = "configs/demo/knn_vit-mini-p8_scenes.py"
+SEGMENTATION = "configs/demo/upernet_r50-mini_1xb16-coslr-300_scenes.py"
+
+
+def call(*command, **environment):
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    write_image_folder(folder / "folder", SceneSet(15, 9, (64, 64), max_objects=1))
+    write_ade20k(folder / "ade20k", SceneSet(8, 3, (64, 64)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    model = SparseViT(ARCH, img_size=64, patch_size=8)
+    path = tmp_path_factory.mktemp("encoder") / "encoder.pth"
+    torch.save({"state_dict": {f"backbone.{n}": x for n, x in model.state_dict().items()}}, path)
+    return path
+
+
+def test_neighbours_on_one_process_and_on_two_agree(tmp_path, scenes, encoder):
+    options = [
+        "--cfg-options",
+        f"test_dataloader.dataset.data_root={scenes}/folder/val",
+        f"model.bank_dataloader.dataset.data_root={scenes}/folder/train",
+        "model.k=3",
+        "test_dataloader.batch_size=2",
+        "model.bank_dataloader.batch_size=2",
+    ]
+    metrics = []
+    for name, tool in (
+        ("one", [sys.executable, "tools/test.py", KNN, encoder]),
+        ("two", ["tools/dist_test.sh", KNN, encoder, 2]),
+    ):
+        out = tmp_path / f"{name}.json"
+        pictures = ["--show-dir", tmp_path / "pictures"] if name == "one" else []
+        done = call(
+            *(*tool, "--work-dir", tmp_path / name, "--out", out, *pictures, *options), PORT="29631"
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        metrics.append(json.loads(out.read_text()))
+    assert metrics[0].keys() == {"accuracy/top1"} and metrics[0] == metrics[1]
+    assert len(list((tmp_path / "pictures").rglob("*.png"))) == 9
+
+
+def test_segmentation_trains_and_tests_on_two_processes(tmp_path, scenes):
+    data = [
+        f"{split}_dataloader.dataset.data_root={scenes}/ade20k"
+        for split in ("train", "val", "test")
+    ]
+    small = [
+        *("model.backbone.init_cfg=None", "train_dataloader.batch_size=2", "train_cfg.max_iters=2"),
+        *("train_cfg.val_interval=2", "param_scheduler.0.end=1", "param_scheduler.1.begin=1"),
+    ]
+    trained = call(
+        *("tools/dist_train.sh", SEGMENTATION, 2, "--work-dir", tmp_path / "train"),
+        *("--cfg-options", *data, *small),
+        PORT="29632",
+    )
+    assert trained.returncode == 0, trained.stderr[-3000:]
+    tested = call(
+        *(sys.executable, "tools/test.py", SEGMENTATION, tmp_path / "train/iter_2.pth"),
+        *("--work-dir", tmp_path / "test", "--show-dir", tmp_path / "pictures"),
+        *("--cfg-options", *data, "model.backbone.init_cfg=None"),
+    )
+    assert tested.returncode == 0, tested.stderr[-3000:]
+    assert len(list((tmp_path / "pictures").rglob("*.png"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([KNN, "gone.pth"], "checkpoint 'gone.pth' does not exist"),
+        (["gone.py", "gone.pth"], "config 'gone.py' does not exist"),
+        ([KNN, KNN, "--out", "metrics.txt"], "--out must end in .json, got 'metrics.txt'"),
+    ],
+)
+def test_bad_arguments_are_one_line(monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["test.py", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path("tools/test.py", run_name="__main__")
+    assert stop.value.code == 2 and message in capsys.readouterr().err.splitlines()[-1]
