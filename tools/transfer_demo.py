@@ -10,9 +10,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from mmengine.config import Config
@@ -211,13 +211,6 @@ def convert(checkpoint: Path, dialect: str, work_dir: Path) -> Path:
     return converted
 
 
-def runs(args: argparse.Namespace, weights: dict[str, Path]) -> Iterator[tuple[str, str, int]]:
-    for seed in range(args.seeds):
-        for name in args.tasks:
-            for start in ("pre-trained", "scratch"):
-                yield name, start, seed
-
-
 def compare(args: argparse.Namespace, weights: dict[str, Path], threads: int) -> dict:
     """Train every task from both starts with every seed; (task, start) -> metrics by seed."""
 
@@ -234,7 +227,9 @@ def compare(args: argparse.Namespace, weights: dict[str, Path], threads: int) ->
         return metrics_of(work_dir, task)
 
     results: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
-    todo = list(runs(args, weights))
+    starts = ("pre-trained", "scratch")
+    todo = list(product(args.tasks, starts, range(args.seeds)))
+    todo.sort(key=lambda run: run[2])  # a seed of everything first
     began = time.monotonic()
     with ThreadPoolExecutor(args.jobs) as pool:
         futures = {pool.submit(one, *run): run for run in todo}
