@@ -41,8 +41,8 @@ class Task:
 
 
 PRETRAINING = {
-    "vit": "localmim_vit-mini-p8_1xb32-coslr-2k_scenes",
-    "swin": "localmim_swin-mini-w4_1xb32-coslr-2k_scenes",
+    "vit": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
+    "swin": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes",
 }
 TASKS = {
     "classification": Task(

@@ -19,8 +19,8 @@ from localmim.data.scenes import SceneSet
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "configs/demo"
 PRETRAINING = {
-    "vit": "localmim_vit-mini-p8_1xb32-coslr-2k_scenes",
-    "swin": "localmim_swin-mini-w4_1xb32-coslr-2k_scenes",
+    "vit": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
+    "swin": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes",
 }
 # Config -> its pre-training and the kind of checkpoint that it reads; None: from scratch.
 CHAINS = {

@@ -7,7 +7,7 @@ data_preprocessor = dict(
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="RandomResizedCrop", scale=64, crop_ratio_range=(0.6, 1.0), interpolation="bicubic"),
+    dict(type="RandomResizedCrop", scale=64, crop_ratio_range=(0.8, 1.0), interpolation="bicubic"),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackInputs"),
 ]

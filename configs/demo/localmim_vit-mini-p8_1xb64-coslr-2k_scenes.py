@@ -31,7 +31,7 @@ model = dict(
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].update(scale=64, crop_ratio_range=(0.5, 1.0))
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=64,
     num_workers=1,
     pin_memory=False,
     sampler=dict(type="InfiniteSampler"),
