@@ -186,14 +186,20 @@ def data_options(task: Task, folder: Path) -> list[str]:
 
 
 def make_scenes(args: argparse.Namespace) -> None:
+    """Draw what is not there: classes by folder have single objects, as most of ImageNet's do."""
     counts = [max(round(n * args.budget), 20) for n in (TRAIN_SCENES, VAL_SCENES)]
     for layout in sorted({"ade20k", *(TASKS[name].layout for name in args.tasks)}):
         folder = args.data_dir / layout
         if folder.exists():
             continue
         print(f"Drawing {sum(counts)} scenes into {folder} ...", flush=True)
-        command = ["tools/make_scenes.py", layout, folder, "--train", counts[0], "--val", counts[1]]
-        call(args.work_dir / f"scenes_{layout}.txt", *command, "--size", SIZE, SIZE, "--workers", 2)
+        call(
+            args.work_dir / f"scenes_{layout}.txt",
+            *("tools/make_scenes.py", layout, folder),
+            *("--train", counts[0], "--val", counts[1], "--size", SIZE, SIZE),
+            *("--max-objects", 1 if layout == "folder" else 4),
+            *("--workers", 2 if sum(counts) > 100 else 1),
+        )
 
 
 def convert(checkpoint: Path, dialect: str, work_dir: Path) -> Path:
