@@ -25,7 +25,8 @@ def origin_of(content: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(meta.get("cfg"), str):
         known = _from_config(meta["cfg"])
     if isinstance(meta.get("epoch"), int):
-        known["epochs"] = meta["epoch"]
+        if meta["epoch"]:  # a training that counts iterations has 0
+            known["epochs"] = meta["epoch"]
     elif isinstance(content.get("epoch"), int):
         known["epochs"] = content["epoch"] + 1  # research code saves the last one's number from 0
     return known

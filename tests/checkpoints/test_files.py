@@ -76,6 +76,8 @@ def test_what_a_run_says_of_its_model_is_read_without_running_it(tmp_path):
     assert hints == dict(image_size=[64, 96], num_heads=[3], targets="HOG, 18 bins", epochs=7)
     content["meta"]["cfg"] = "model = (("
     assert read_checkpoint(save(content, tmp_path / "a.pth")).hints == {"epochs": 7}
+    content["meta"] = {"epoch": 0, "iter": 2000}
+    assert read_checkpoint(save(content, tmp_path / "a.pth")).hints == {}
 
 
 def test_what_training_scripts_save_beside_weights_needs_no_trust(tmp_path, monkeypatch):
