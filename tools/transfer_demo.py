@@ -186,18 +186,19 @@ def data_options(task: Task, folder: Path) -> list[str]:
 
 
 def make_scenes(args: argparse.Namespace) -> None:
-    """Draw what is not there: classes by folder have single objects, as most of ImageNet's do."""
+    """Draw what is not there: scenes of up to four objects, of which pre-training takes the images
+    alone, and scenes of one object for the tasks, as most of ImageNet's are."""
     counts = [max(round(n * args.budget), 20) for n in (TRAIN_SCENES, VAL_SCENES)]
-    for layout in sorted({"ade20k", *(TASKS[name].layout for name in args.tasks)}):
-        folder = args.data_dir / layout
-        if folder.exists():
+    sets = {TASKS[name].layout: (TASKS[name].layout, 1) for name in args.tasks}
+    for folder, (layout, objects) in {"unlabelled": ("ade20k", 4), **sets}.items():
+        destination = args.data_dir / folder
+        if destination.exists():
             continue
-        print(f"Drawing {sum(counts)} scenes into {folder} ...", flush=True)
+        print(f"Drawing {sum(counts)} scenes into {destination} ...", flush=True)
         call(
-            args.work_dir / f"scenes_{layout}.txt",
-            *("tools/make_scenes.py", layout, folder),
+            args.work_dir / f"scenes_{folder}.txt",
+            *("tools/make_scenes.py", layout, destination, "--max-objects", objects),
             *("--train", counts[0], "--val", counts[1], "--size", SIZE, SIZE),
-            *("--max-objects", 1 if layout == "folder" else 4),
             *("--workers", 2 if sum(counts) > 100 else 1),
         )
 
@@ -233,9 +234,7 @@ def compare(args: argparse.Namespace, weights: dict[str, Path], threads: int) ->
         return metrics_of(work_dir, task)
 
     results: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
-    starts = ("pre-trained", "scratch")
-    todo = list(product(args.tasks, starts, range(args.seeds)))
-    todo.sort(key=lambda run: run[2])  # a seed of everything first
+    todo = list(product(args.tasks, ("pre-trained", "scratch"), range(args.seeds)))
     began = time.monotonic()
     with ThreadPoolExecutor(args.jobs) as pool:
         futures = {pool.submit(one, *run): run for run in todo}
@@ -284,7 +283,7 @@ def main() -> None:
     checkpoint = train(
         config_path(PRETRAINING[args.backbone]),
         args.work_dir / "pretraining",
-        [f"train_dataloader.dataset.data_root={args.data_dir / 'ade20k/images/training'}"],
+        [f"train_dataloader.dataset.data_root={args.data_dir / 'unlabelled/images/training'}"],
         args.budget,
         os.cpu_count() or 1,
     )

@@ -35,7 +35,7 @@ train_dataloader = dict(
     num_workers=1,
     pin_memory=False,
     sampler=dict(type="InfiniteSampler"),
-    dataset=dict(data_root="data/scenes/ade20k/images/training", pipeline=train_pipeline),
+    dataset=dict(data_root="data/scenes/unlabelled/images/training", pipeline=train_pipeline),
 )
 
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3, betas=(0.9, 0.95)))

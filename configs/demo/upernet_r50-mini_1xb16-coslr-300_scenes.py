@@ -16,6 +16,10 @@ model = dict(
         norm_cfg=_base_.norm_cfg,
         init_cfg=dict(type="Pretrained", checkpoint="", prefix="backbone."),
     ),
-    decode_head=dict(in_channels=[64, 128, 256, 512], channels=64, num_classes=11),
-    auxiliary_head=dict(in_channels=256, channels=64, num_classes=11),
+    decode_head=dict(
+        in_channels=[64, 128, 256, 512], channels=32, num_classes=11, loss_decode=_base_.loss
+    ),
+    auxiliary_head=dict(in_channels=256, channels=32, num_classes=11, loss_decode=_base_.loss),
 )
+
+optim_wrapper = dict(optimizer=dict(lr=2e-3))

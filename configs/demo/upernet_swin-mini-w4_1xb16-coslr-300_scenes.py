@@ -19,6 +19,10 @@ model = dict(
         norm_cfg=dict(type="LN", eps=1e-6),
         init_cfg=dict(type="Pretrained", checkpoint=""),
     ),
-    decode_head=dict(in_channels=[48, 96, 192, 384], channels=64, num_classes=11),
-    auxiliary_head=dict(in_channels=192, channels=64, num_classes=11),
+    decode_head=dict(
+        in_channels=[48, 96, 192, 384], channels=32, num_classes=11, loss_decode=_base_.loss
+    ),
+    auxiliary_head=dict(in_channels=192, channels=32, num_classes=11, loss_decode=_base_.loss),
 )
+
+optim_wrapper = dict(optimizer=dict(lr=2e-3))

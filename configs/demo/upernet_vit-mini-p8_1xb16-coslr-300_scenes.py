@@ -26,12 +26,15 @@ model = dict(
         init_cfg=dict(type="Pretrained", checkpoint=""),
     ),
     neck=dict(type="Feature2Pyramid", embed_dim=128, rescales=[4, 2, 1, 0.5]),
-    decode_head=dict(in_channels=[128, 128, 128, 128], channels=64, num_classes=11),
-    auxiliary_head=dict(in_channels=128, channels=64, num_classes=11),
+    decode_head=dict(
+        in_channels=[128, 128, 128, 128], channels=32, num_classes=11, loss_decode=_base_.loss
+    ),
+    auxiliary_head=dict(in_channels=128, channels=32, num_classes=11, loss_decode=_base_.loss),
     test_cfg=dict(mode="slide", crop_size=_base_.crop_size, stride=(43, 43)),
 )
 
 optim_wrapper = dict(
+    optimizer=dict(lr=2e-3),
     constructor="LearningRateDecayOptimizerConstructor",
     paramwise_cfg=dict(num_layers=8, decay_rate=0.9, decay_type="layer_wise"),
 )

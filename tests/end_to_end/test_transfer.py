@@ -50,6 +50,7 @@ def scenes(tmp_path_factory):
     write_image_folder(folder / "folder", few)
     write_ade20k(folder / "ade20k", few)
     write_coco(folder / "coco", few)
+    (folder / "unlabelled").symlink_to(folder / "ade20k")
     return folder
 
 

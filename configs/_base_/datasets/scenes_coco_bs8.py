@@ -1,5 +1,6 @@
 # Procedural scenes laid out as COCO, 64x64, 8 images per GPU. Made by
-#   python tools/make_scenes.py coco data/scenes/coco --train 3000 --val 600 --size 128 128
+#   python tools/make_scenes.py coco data/scenes/coco --train 3000 --val 600 --size 128 128 \
+#       --max-objects 1
 data_root = "data/scenes/coco/"
 
 data_preprocessor = dict(
