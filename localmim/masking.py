@@ -107,6 +107,18 @@ class PatchMask:
         """Rows and columns of cells."""
         return tuple(self.hidden.shape[1:])
 
+    def hidden_at(self, size: tuple[int, int]) -> Tensor:
+        """Which positions of a grid as fine as the cells, or finer, are hidden.
+
+        Args:
+            size: (h, w), a multiple of the grid of cells by the same factor along both sides.
+
+        Returns:
+            (B, h, w) bool.
+        """
+        factor = positions_per_side(size, self)
+        return self.hidden.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+
     def at(self, size: tuple[int, int]) -> Tensor:
         """The hidden fraction of each position on another grid.
 
@@ -118,21 +130,23 @@ class PatchMask:
             (B, h, w) float32 in [0, 1].
         """
         (rows, cols), (h, w) = self.grid, size
-        hidden = self.hidden.float()
         if h % rows == 0 and h * cols == w * rows:
-            factor = h // rows
-            return hidden.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+            return self.hidden_at(size).float()
         if rows % h == 0 and h * cols == w * rows:
-            return F.avg_pool2d(hidden.unsqueeze(1), rows // h).squeeze(1)
+            return F.avg_pool2d(self.hidden.float().unsqueeze(1), rows // h).squeeze(1)
         raise ValueError(
             f"a mask on {rows}x{cols} cells has no {h}x{w} version: size must be a multiple or a "
             "divisor of the grid of cells, by the same factor along both sides"
         )
 
 
-def _positions_per_side(height: int, width: int, mask: PatchMask) -> int:
-    """How many positions of a (height, width) map lie along one side of a cell."""
-    rows, cols = mask.grid
+def positions_per_side(size: tuple[int, int], mask: PatchMask) -> int:
+    """How many positions of a map of some (height, width) lie along one side of a cell.
+
+    Raises:
+        ValueError: the map does not divide into the mask's cells.
+    """
+    (height, width), (rows, cols) = size, mask.grid
     side = height // rows
     if side == 0 or (rows * side, cols * side) != (height, width):
         raise ValueError(
@@ -157,7 +171,7 @@ def gather_cells(x: Tensor, mask: PatchMask) -> Tensor:
     batch, channels, height, width = x.shape
     if batch != len(mask.visible):
         raise ValueError(f"a mask of {len(mask.visible)} images does not fit a batch of {batch}")
-    side = _positions_per_side(height, width, mask)
+    side = positions_per_side((height, width), mask)
     rows, cols = mask.grid
     cells = x.reshape(batch, channels, rows, side, cols, side).permute(0, 2, 4, 3, 5, 1)
     cells = cells.reshape(batch, rows * cols, side * side * channels)
@@ -174,7 +188,7 @@ def scatter_cells(tokens: Tensor, mask: PatchMask, fill: Tensor) -> Tensor:
         fill: (C,), the value of every hidden position (a mask token, or zeros).
 
     Returns:
-        (B, C, Gh * s, Gw * s). Where s is 1 the memory is channels-last.
+        (B, C, Gh * s, Gw * s), channels-last in memory.
     """
     (batch, length, channels), (rows, cols) = tokens.shape, mask.grid
     num_visible = mask.visible.shape[1]
@@ -188,5 +202,5 @@ def scatter_cells(tokens: Tensor, mask: PatchMask, fill: Tensor) -> Tensor:
     dense = fill.to(tokens.dtype).expand(batch, rows * cols, side * side, channels)
     dense = dense.reshape(batch, rows * cols, size)
     dense = dense.scatter(1, index, tokens.reshape(batch, num_visible, size))
-    dense = dense.view(batch, rows, cols, side, side, channels).permute(0, 5, 1, 3, 2, 4)
-    return dense.reshape(batch, channels, rows * side, cols * side)
+    dense = dense.view(batch, rows, cols, side, side, channels).transpose(2, 3)
+    return dense.reshape(batch, rows * side, cols * side, channels).permute(0, 3, 1, 2)

@@ -1,22 +1,41 @@
-from .backbones import SparseSwin, SparseViT
+from .backbones import (
+    IRPEViT,
+    MaskedConvNeXt,
+    MaskedResNet,
+    MaskedViT,
+    PackedConvNeXt,
+    PackedResNet,
+    SparseSwin,
+    SparseViT,
+)
 from .classifiers import KNNClassifier, LinearProbe
-from .heads import ReconstructionHead
+from .heads import FrequencyHead, ReconstructionHead
 from .localmim import LocalMIM
+from .lomar import LoMaR
 from .mask_generators import RandomMasking
 from .mim import MaskedImageModel
-from .necks import LocalDecoders
+from .necks import LinearDecoder, LocalDecoders
 from .target_generators import MultiScaleHOG, MultiScalePixels
 
 __all__ = [
+    "FrequencyHead",
+    "IRPEViT",
     "KNNClassifier",
+    "LinearDecoder",
     "LinearProbe",
+    "LoMaR",
     "LocalDecoders",
     "LocalMIM",
+    "MaskedConvNeXt",
     "MaskedImageModel",
+    "MaskedResNet",
+    "MaskedViT",
     "MultiScaleHOG",
     "MultiScalePixels",
     "RandomMasking",
     "ReconstructionHead",
+    "PackedConvNeXt",
+    "PackedResNet",
     "SparseSwin",
     "SparseViT",
 ]

@@ -13,7 +13,7 @@ class RandomMasking(BaseModule):
     """Hide a random part of the cells of each image, uniformly.
 
     As in MAE (He et al. 2022, section 3) and LocalMIM (Wang et al. 2023, section 3.1): every cell
-    draws uniform noise and the ``int(cells * (1 - ratio))`` smallest stay visible. The noise is
+    draws uniform noise and the ones with the least stay visible. The noise is
     drawn on the CPU: the same seed gives the same masks on every device, and what depends on the
     mask alone can be planned without waiting for the device.
 
@@ -22,10 +22,23 @@ class RandomMasking(BaseModule):
         ratio: hidden part of the cells, in (0, 1).
         shared: one mask for all images of a batch on a device, as GreenMIM (Huang et al. 2022) and
             LocalMIM do on a Swin, instead of one for each image.
+        rounding: which way the number of hidden cells is rounded: "up", so that
+            ``int(cells * (1 - ratio))`` stay visible, as in MAE, LocalMIM and A2MIM, or "down", so
+            that ``int(cells * ratio)`` are hidden, as in LoMaR.
     """
 
-    def __init__(self, cell_size: int = 16, ratio: float = 0.75, shared: bool = False) -> None:
+    def __init__(
+        self,
+        cell_size: int = 16,
+        ratio: float = 0.75,
+        shared: bool = False,
+        rounding: str = "up",
+    ) -> None:
         super().__init__()
+        if rounding not in ("up", "down"):
+            raise ValueError(
+                f'rounding of the number of hidden cells must be "up" or "down", got {rounding!r}'
+            )
         if not 0 < ratio < 1:
             raise ValueError(
                 f"ratio, the hidden part of the cells, must lie in (0, 1), got {ratio}"
@@ -33,6 +46,7 @@ class RandomMasking(BaseModule):
         self.cell_size = cell_size
         self.ratio = ratio
         self.shared = shared
+        self.rounding = rounding
 
     def forward(self, images: Tensor) -> PatchMask:
         """Draw the mask of a batch of images (B, C, H, W).
@@ -43,8 +57,7 @@ class RandomMasking(BaseModule):
         """
         batch, _, height, width = images.shape
         rows, cols = self.grid(height, width)
-        # The small constant keeps e.g. 10 * (1 - 0.9) from becoming 0 by rounding.
-        num_visible = int(rows * cols * (1 - self.ratio) + 1e-6)
+        num_visible = self.count_visible(rows * cols)
         if not 1 <= num_visible < rows * cols:
             raise ValueError(
                 f"ratio {self.ratio} leaves {num_visible} of {rows}x{cols} cells visible; at least "
@@ -53,6 +66,13 @@ class RandomMasking(BaseModule):
             )
         noise = torch.rand(1 if self.shared else batch, rows, cols)
         return PatchMask.from_scores(noise, num_visible).spread(batch, images.device)
+
+    def count_visible(self, cells: int) -> int:
+        """How many of an image's cells stay visible."""
+        # The small constant keeps e.g. 10 * (1 - 0.9) from becoming 0 by floating point.
+        if self.rounding == "up":
+            return int(cells * (1 - self.ratio) + 1e-6)
+        return cells - int(cells * self.ratio + 1e-6)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of cells of an image; ValueError where it does not divide."""

@@ -50,13 +50,21 @@ class MaskedImageModel(BaseSelfSupervisor):
         )
         self.mask_generator = MODELS.build(mask_generator)
 
+    def views(self, images: Tensor) -> Tensor:
+        """What is masked and reconstructed: the images themselves.
+
+        Args:
+            images: (B, C, H, W), normalised.
+        """
+        return images
+
     def reconstruct(
         self, images: Tensor, mask: PatchMask
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Predictions and targets, T maps (B, D_t, h_t, w_t) each, for a given mask.
 
         Args:
-            images: (B, C, H, W), normalised.
+            images: (B, C, H, W), normalised views.
             mask: which cells are hidden.
         """
         predictions = self.neck(self.backbone(images, mask), mask)
@@ -65,7 +73,8 @@ class MaskedImageModel(BaseSelfSupervisor):
     def loss(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None
     ) -> dict[str, Tensor]:
-        """One named loss per tap for a batch of normalised images (B, C, H, W)."""
-        mask = self.mask_generator(inputs)
-        predictions, targets = self.reconstruct(inputs, mask)
+        """Named losses, as the head has them, for a batch of normalised images (B, C, H, W)."""
+        images = self.views(inputs)
+        mask = self.mask_generator(images)
+        predictions, targets = self.reconstruct(images, mask)
         return self.head.loss(predictions, targets, mask)

@@ -54,3 +54,17 @@ def test_images_that_are_no_multiple_of_the_cell_are_refused():
 def test_grids_too_small_for_the_ratio_are_refused():
     with pytest.raises(ValueError, match="leaves 0 of 1x2 cells visible"):
         RandomMasking(16, 0.75)(torch.zeros(1, 3, 16, 32))
+
+
+@pytest.mark.parametrize(
+    ("rounding", "ratio", "hidden"),
+    [("up", 0.8, 40), ("down", 0.8, 39), ("up", 0.6, 30), ("down", 0.6, 29), ("down", 20 / 49, 20)],
+)
+def test_hidden_cells_of_49_are_rounded_either_way(rounding, ratio, hidden):
+    mask = RandomMasking(16, ratio, rounding=rounding)(torch.zeros(2, 3, 112, 112))
+    assert mask.hidden.flatten(1).sum(1).tolist() == [hidden] * 2
+
+
+def test_an_unknown_rounding_is_refused():
+    with pytest.raises(ValueError, match='"up" or "down", got \'nearest\''):
+        RandomMasking(rounding="nearest")

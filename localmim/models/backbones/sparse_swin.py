@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from localmim.masking import PatchMask, nearest_multiples
 from localmim.models.layers import (
     WindowGroups,
+    cell_in_pixels,
     embed_visible,
     group_windows,
     init_linear_and_norm,
@@ -168,16 +169,8 @@ class SparseSwin(SwinTransformer):
 
     def _check_mask(self, images: Tensor, mask: PatchMask) -> int:
         """Refuse masks that do not fit; patches along a side of a cell."""
-        (height, width), (rows, cols) = images.shape[2:], mask.grid
-        cell = height // rows
-        if (rows * cell, cols * cell) != (height, width) or cell % self.last_stride or not cell:
-            near = nearest_multiples((height, width), self.last_stride)
-            raise ValueError(
-                f"a mask on {rows}x{cols} cells does not fit images of {height}x{width} pixels: "
-                f"this Swin needs square cells of a multiple of {self.last_stride} pixels "
-                "(cell_size of the mask generator) and images of whole cells, such as "
-                f"{near[0]}x{near[1]}"
-            )
+        cell = cell_in_pixels(images, mask, self.last_stride)
+        height, width = images.shape[2:]
         for number, stage in enumerate(self.stages):
             stride, window = self.patch_size * 2**number, stage.blocks[0].attn.window_size
             if min(height, width) < window * stride:

@@ -1,3 +1,4 @@
+from .frequency_head import FrequencyHead
 from .reconstruction_head import ReconstructionHead
 
-__all__ = ["ReconstructionHead"]
+__all__ = ["FrequencyHead", "ReconstructionHead"]

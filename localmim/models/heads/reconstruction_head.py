@@ -8,6 +8,8 @@ from torch import Tensor
 
 from localmim.masking import PatchMask
 
+from .base import check_shapes
+
 
 @MODELS.register_module()
 class ReconstructionHead(BaseModule):
@@ -27,12 +29,7 @@ class ReconstructionHead(BaseModule):
             ``{"loss_0": ..., "loss_{T-1}": ...}``: the error averaged over channels, then over
             the hidden positions of the whole batch, sum(error * m) / sum(m).
         """
-        shapes = [[tuple(x.shape) for x in maps] for maps in (predictions, targets)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"predictions have shapes {shapes[0]} but targets {shapes[1]}: out_channels and "
-                "scales of the neck must fit the target generator and the images' channels"
-            )
+        check_shapes(predictions, targets)
         losses = {}
         for tap, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
             error = (prediction.to(target.dtype) - target).square().mean(dim=1)

@@ -1,16 +1,39 @@
 from .init import init_linear_and_norm, init_patch_embed
-from .patches import embed_visible
+from .irpe import IRPE, relative_buckets, run_irpe_block
+from .mask_tokens import add_inner_tokens, fill_with_mean, mask_inside
+from .patches import cell_in_pixels, embed_visible
 from .positions import sincos_positions
 from .swin_block import merge_in_cells, run_swin_block
+from .visible_conv import (
+    VisibleCells,
+    hide_pixels,
+    run_convnext_block,
+    run_residual_block,
+    run_visible,
+    tokens_of,
+)
 from .window_groups import WindowGroups, group_windows
 
 __all__ = [
+    "IRPE",
+    "VisibleCells",
     "WindowGroups",
+    "add_inner_tokens",
+    "cell_in_pixels",
     "embed_visible",
+    "fill_with_mean",
     "group_windows",
+    "hide_pixels",
     "init_linear_and_norm",
     "init_patch_embed",
+    "mask_inside",
     "merge_in_cells",
+    "relative_buckets",
+    "run_convnext_block",
+    "run_irpe_block",
+    "run_residual_block",
     "run_swin_block",
+    "run_visible",
     "sincos_positions",
+    "tokens_of",
 ]

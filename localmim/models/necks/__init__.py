@@ -1,3 +1,4 @@
+from .linear_decoder import LinearDecoder
 from .local_decoders import LocalDecoders
 
-__all__ = ["LocalDecoders"]
+__all__ = ["LinearDecoder", "LocalDecoders"]

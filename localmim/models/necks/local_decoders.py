@@ -36,9 +36,9 @@ def _rescaling(scale: float, channels: int) -> tuple[nn.Sequential, int]:
 class LocalDecoder(BaseModule):
     """Predict one target map from the features of one tap.
 
-    Linear embedding, mask tokens at hidden cells, fixed sine-cosine positions, pre-norm Transformer
-    blocks, norm, rescaling (nothing at scale 1), 1x1 convolution (Wang et al. 2023, section 3.2 and
-    its appendix).
+    Linear embedding (of squares of tokens), mask tokens at hidden cells, fixed sine-cosine
+    positions, pre-norm Transformer blocks, norm, rescaling (nothing at scale 1), 1x1 convolution
+    (Wang et al. 2023, section 3.2 and its appendix).
 
     Args:
         in_channels: width of the tap.
@@ -49,6 +49,7 @@ class LocalDecoder(BaseModule):
         num_heads: attention heads.
         mlp_ratio: hidden width of the blocks' MLPs relative to ``embed_dims``.
         norm_input: normalise the tap by a LayerNorm of its own.
+        merge: side of the squares of tokens that are embedded as one.
         num_extra_tokens: P, the tokens before the visible ones (the class token).
     """
 
@@ -62,17 +63,24 @@ class LocalDecoder(BaseModule):
         num_heads: int,
         mlp_ratio: float,
         norm_input: bool,
+        merge: int,
         num_extra_tokens: int,
     ) -> None:
         super().__init__()
+        if merge > 1 and num_extra_tokens:
+            raise ValueError(
+                f"merges of {merge} are for taps without extra tokens, got num_extra_tokens "
+                f"{num_extra_tokens}"
+            )
         if embed_dims % 4 or embed_dims % num_heads:
             raise ValueError(
                 f"embed_dims {embed_dims} must be a multiple of 4 (sine-cosine positions) and of "
                 f"num_heads {num_heads}"
             )
         self.num_extra_tokens = num_extra_tokens
+        self.merge = merge
         self.input_norm = nn.LayerNorm(in_channels, eps=1e-6) if norm_input else nn.Identity()
-        self.embed = nn.Linear(in_channels, embed_dims)
+        self.embed = nn.Linear(in_channels * merge**2, embed_dims)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
         self.blocks = Sequential(
             *(
@@ -101,18 +109,34 @@ class LocalDecoder(BaseModule):
         Args:
             feature: (B, P + K * s * s, in_channels), P extra tokens first.
             mask: with K visible cells.
-            positions: (h * w, embed_dims) of the tap's dense grid.
+            positions: (h * w, embed_dims) of the tap's dense grid, merged.
 
         Returns:
             (B, out_channels, h * scale, w * scale).
         """
         num_extra = self.num_extra_tokens
-        x = self.embed(self.input_norm(feature))
+        x = self.embed(_merge_in_cells(self.input_norm(feature), mask, self.merge))
         dense = scatter_cells(x[:, num_extra:], mask, self.mask_token.flatten())
         tokens = dense.flatten(2).transpose(1, 2) + positions.to(x.dtype)
         tokens = self.blocks(torch.cat([x[:, :num_extra], tokens], dim=1))
         tokens = self.norm(tokens[:, num_extra:])
         return self.pred(self.rescale(tokens.transpose(1, 2).unflatten(2, dense.shape[2:])))
+
+
+def _merge_in_cells(x: Tensor, mask: PatchMask, merge: int) -> Tensor:
+    """(B, K * s * s, C), cell-major -> (B, K * s * s / m^2, m * m * C), squares row by row."""
+    if merge == 1:
+        return x
+    batch, length, channels = x.shape
+    count = mask.visible.shape[1]
+    side = math.isqrt(length // count)
+    if side % merge:
+        raise ValueError(
+            f"merges of {merge} do not divide the {side}x{side} positions of a cell: take larger "
+            "cells (cell_size of the mask generator) or a smaller merge"
+        )
+    x = x.view(batch, count, side // merge, merge, side // merge, merge, channels).transpose(3, 4)
+    return x.reshape(batch, length // merge**2, merge**2 * channels)
 
 
 @MODELS.register_module()
@@ -135,6 +159,9 @@ class LocalDecoders(BaseModule):
         mlp_ratio: hidden width of MLPs relative to ``embed_dims``.
         norm_inputs: normalise the taps by a LayerNorm of their own. A ViT's last tap has passed
             the backbone's final norm already.
+        merges: side of the squares of a tap's tokens that are embedded as one, which the decoder's
+            cost falls with; ``scales`` are then relative to the merged grid. For the fine taps of a
+            CNN.
         num_extra_tokens: tokens before the visible ones (1 with a class token, else 0).
     """
 
@@ -148,6 +175,7 @@ class LocalDecoders(BaseModule):
         num_heads: int | Sequence[int] = 8,
         mlp_ratio: float | Sequence[float] = 4.0,
         norm_inputs: bool | Sequence[bool] = (True, True, True, False),
+        merges: int | Sequence[int] = 1,
         num_extra_tokens: int = 1,
     ) -> None:
         super().__init__()
@@ -160,6 +188,7 @@ class LocalDecoders(BaseModule):
             num_heads=num_heads,
             mlp_ratio=mlp_ratio,
             norm_input=norm_inputs,
+            merge=merges,
         )
         per_tap = {name: _per_tap(name, value, len(scales)) for name, value in settings.items()}
         self.num_extra_tokens = num_extra_tokens
@@ -192,7 +221,7 @@ class LocalDecoders(BaseModule):
             mask: with K visible cells on (Gh, Gw).
 
         Returns:
-            Per tap (B, out_channels, Gh * s * scale, Gw * s * scale).
+            Per tap (B, out_channels, Gh * s * scale, Gw * s * scale), s divided by its merge.
         """
         if len(features) != len(self.decoders):
             raise ValueError(
@@ -204,7 +233,7 @@ class LocalDecoders(BaseModule):
         predictions = []
         for decoder, feature in zip(self.decoders, features, strict=True):
             tokens = feature.shape[1] - self.num_extra_tokens
-            side = math.isqrt(tokens // mask.visible.shape[1])
+            side = math.isqrt(tokens // mask.visible.shape[1]) // decoder.merge
             grid, width = (mask.grid[0] * side, mask.grid[1] * side), decoder.embed.out_features
             if (grid, width) not in layouts:
                 layouts[grid, width] = sincos_positions(grid, width, feature.device)

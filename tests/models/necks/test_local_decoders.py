@@ -1,7 +1,9 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from localmim.masking import gather_cells
 from localmim.models import LocalDecoders, RandomMasking
 
 
@@ -103,3 +105,32 @@ def test_predictions_start_as_linear_layers_where_nothing_is_rescaled(scales, li
     limit = (6 / (64 + 192)) ** 0.5 if linear else 64**-0.5
     assert weight.abs().max().item() == pytest.approx(limit, rel=0.01)
     assert (neck.decoders[0].pred.bias.abs().max() == 0) == linear
+
+
+def test_merged_tokens_are_squares_inside_cells():
+    neck = build(in_channels=3, scales=(2,), merges=2, norm_inputs=False, num_extra_tokens=0)
+    mask = RandomMasking(32, 0.5)(torch.zeros(2, 3, 64, 64))
+    dense = torch.randn(2, 3, 8, 8)
+    tokens = gather_cells(dense, mask)
+    (found,) = neck([tokens], mask)
+    assert found.shape == (2, 27, 8, 8)
+    # A convolution whose 2x2 squares do not overlap, in the place of merging and embedding.
+    embed = neck.decoders[0].embed
+    weight = embed.weight.unflatten(1, (2, 2, 3)).permute(0, 3, 1, 2)
+    merged = gather_cells(F.conv2d(dense, weight, embed.bias, stride=2), mask)
+    plain = build(in_channels=16, scales=(2,), norm_inputs=False, num_extra_tokens=0)
+    state = neck.state_dict() | {
+        "decoders.0.embed.weight": torch.eye(16),
+        "decoders.0.embed.bias": torch.zeros(16),
+    }
+    plain.load_state_dict(state)
+    torch.testing.assert_close(found, plain([merged], mask)[0])
+
+
+def test_merges_that_do_not_fit_are_refused():
+    neck = build(in_channels=3, scales=(1,), merges=4, norm_inputs=False, num_extra_tokens=0)
+    mask = RandomMasking(32, 0.5)(torch.zeros(1, 3, 64, 64))
+    with pytest.raises(ValueError, match="merges of 4 do not divide the 2x2 positions of a cell"):
+        neck([torch.zeros(1, 8, 3)], mask)
+    with pytest.raises(ValueError, match="merges of 2 are for taps without extra tokens"):
+        build(merges=2)

@@ -1,0 +1,15 @@
+"""What heads share."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+
+def check_shapes(predictions: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+    """Refuse predictions that do not have their targets' shapes."""
+    shapes = [[tuple(x.shape) for x in maps] for maps in (predictions, targets)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"predictions have shapes {shapes[0]} but targets {shapes[1]}: out_channels and "
+            "scales (upscale) of the neck must fit the target generator and the images' channels"
+        )

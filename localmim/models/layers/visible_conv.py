@@ -1,0 +1,144 @@
+"""Convolutional networks on visible cells, with dense convolutions only.
+
+The features of visible cells are *packed*: (B, C, K * s * s, 1), channels-last in memory, the
+positions cell-major. What works on each position by itself (1x1 convolutions, norms, activations)
+works on a packed map as it is, and a batch norm has the statistics of what is visible. What looks
+at neighbours sees a dense map that is zero where cells are hidden, and of its result the visible
+part is kept: a submanifold sparse convolution, as in SparK (Tian et al. 2023), without its library.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from localmim.masking import PatchMask, positions_per_side
+
+
+class VisibleCells:
+    """Moves features between dense and packed maps for one mask.
+
+    Args:
+        mask: on a grid of (Gh, Gw) cells, K of them visible.
+    """
+
+    def __init__(self, mask: PatchMask) -> None:
+        self.mask = mask
+        self._rows: dict[int, Tensor] = {}
+
+    def pack(self, dense: Tensor) -> Tensor:
+        """(B, C, Gh * s, Gw * s) -> (B, C, K * s * s, 1)."""
+        side = positions_per_side(tuple(dense.shape[2:]), self.mask)
+        rows = _TakeRows.apply(dense.permute(0, 2, 3, 1).flatten(0, 2), self._rows_of(side))
+        return rows.view(len(dense), -1, 1, dense.shape[1]).permute(0, 3, 1, 2)
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """(B, C, K * s * s, 1) -> (B, C, Gh * s, Gw * s), zero where cells are hidden."""
+        batch, channels, length, _ = packed.shape
+        side = round((length // self.mask.visible.shape[1]) ** 0.5)
+        height, width = (cells * side for cells in self.mask.grid)
+        rows = packed.permute(0, 2, 3, 1).reshape(-1, channels)
+        dense = _PutRows.apply(rows, self._rows_of(side), batch * height * width)
+        return dense.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+    def _rows_of(self, side: int) -> Tensor:
+        """(B * K * s * s,) long: the visible positions, cell-major, among all of the batch."""
+        if side not in self._rows:
+            visible, (rows, cols) = self.mask.visible, self.mask.grid
+            inside = torch.arange(side, device=visible.device)
+            row = (visible // cols * side)[:, :, None, None] + inside[:, None]
+            col = (visible % cols * side)[:, :, None, None] + inside
+            image = torch.arange(len(visible), device=visible.device)[:, None, None, None]
+            flat = (image * rows * side + row) * cols * side + col
+            self._rows[side] = flat.flatten()
+        return self._rows[side]
+
+
+class _TakeRows(torch.autograd.Function):
+    """Some rows of a matrix, none twice."""
+
+    @staticmethod
+    def forward(ctx, matrix: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        ctx.count = len(matrix)
+        return matrix.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        whole = gradient.new_zeros(ctx.count, gradient.shape[1])
+        return whole.index_copy_(0, rows, gradient), None
+
+
+class _PutRows(torch.autograd.Function):
+    """A matrix of zeros but for some rows, none twice."""
+
+    @staticmethod
+    def forward(ctx, part: Tensor, rows: Tensor, count: int) -> Tensor:
+        ctx.save_for_backward(rows)
+        return part.new_zeros(count, part.shape[1]).index_copy_(0, rows, part)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (rows,) = ctx.saved_tensors
+        return gradient.index_select(0, rows), None, None
+
+
+def tokens_of(packed: Tensor) -> Tensor:
+    """(B, C, K * s * s, 1) -> (B, K * s * s, C)."""
+    return packed.squeeze(3).transpose(1, 2)
+
+
+def hide_pixels(images: Tensor, mask: PatchMask) -> Tensor:
+    """Images (B, C, H, W) whose hidden pixels are zero."""
+    hidden = mask.hidden_at(tuple(images.shape[2:]))
+    return torch.where(hidden.unsqueeze(1), 0.0, images)
+
+
+def run_visible(layer: nn.Module, x: Tensor, cells: VisibleCells) -> Tensor:
+    """Apply a layer to a packed map.
+
+    Args:
+        layer: a convolution, a pooling, a norm, or nn.Sequential of them.
+        x: (B, C, K * s * s, 1).
+        cells: of the mask with K visible cells.
+
+    Returns:
+        A packed map, with s divided by the layer's stride.
+    """
+    if isinstance(layer, nn.Sequential):
+        for part in layer:
+            x = run_visible(part, x, cells)
+        return x
+    sizes = [getattr(layer, name, 1) for name in ("kernel_size", "stride")]
+    if all(size in (1, (1, 1)) for size in sizes):
+        return layer(x)
+    return cells.pack(layer(cells.unpack(x)))
+
+
+def run_residual_block(block: nn.Module, x: Tensor, cells: VisibleCells) -> Tensor:
+    """mmpretrain's Bottleneck or BasicBlock of a ResNet on a packed map."""
+    identity = x if block.downsample is None else run_visible(block.downsample, x, cells)
+    depth = 3 if hasattr(block, "conv3") else 2
+    for number in range(1, depth + 1):
+        x = run_visible(getattr(block, f"conv{number}"), x, cells)
+        x = getattr(block, f"norm{number}")(x)
+        if number < depth:
+            x = block.relu(x)
+    return block.relu(block.drop_path(x) + identity)
+
+
+def run_convnext_block(block: nn.Module, x: Tensor, cells: VisibleCells) -> Tensor:
+    """mmpretrain's ConvNeXtBlock, with pointwise layers of either kind, on a packed map."""
+    shortcut = x
+    x = run_visible(block.depthwise_conv, x, cells)
+    order = "channel_last" if block.linear_pw_conv else "channel_first"
+    if block.linear_pw_conv:
+        x = x.permute(0, 2, 3, 1)
+    x = block.act(block.pointwise_conv1(block.norm(x, data_format=order)))
+    if block.grn is not None:
+        x = block.grn(x, data_format=order)
+    x = block.pointwise_conv2(x)
+    if block.linear_pw_conv:
+        x = x.permute(0, 3, 1, 2)
+    if block.gamma is not None:
+        x = x * block.gamma.view(1, -1, 1, 1)
+    return shortcut + block.drop_path(x)
