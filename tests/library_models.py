@@ -9,18 +9,25 @@ import torch
 import transformers
 from mmdet.models.backbones import ResNet as DetResNet
 from mmdet.models.backbones import SwinTransformer as DetSwin
-from mmpretrain.models.backbones import BEiTViT, ResNet, SwinTransformer, VisionTransformer
+from mmpretrain.models.backbones import (
+    BEiTViT,
+    ConvNeXt,
+    ResNet,
+    SwinTransformer,
+    VisionTransformer,
+)
 from mmseg.models.backbones import MAE as SegMAE
 from mmseg.models.backbones import BEiT as SegBEiT
 from mmseg.models.backbones import SwinTransformer as SegSwin
 from mmseg.models.backbones import VisionTransformer as SegViT
+from timm.models.convnext import ConvNeXt as TimmConvNeXt
 from timm.models.swin_transformer import SwinTransformer as TimmSwin
 from timm.models.vision_transformer import VisionTransformer as TimmViT
 from torch import Tensor, nn
 
 from localmim.models import SparseSwin, SparseViT
 
-SIZES = {"vit": (48, 48), "swin": (128, 128), "resnet": (64, 64)}
+SIZES = {"vit": (48, 48), "swin": (128, 128), "resnet": (64, 64), "convnext": (64, 64)}
 _LN = dict(type="LN", eps=1e-6)
 _VIT_ARCH = dict(embed_dims=32, num_layers=7, num_heads=4, feedforward_channels=64)
 _SWIN_ARCH = dict(embed_dims=16, depths=[2, 2, 2, 2], num_heads=[1, 2, 4, 8])
@@ -154,6 +161,28 @@ RESNETS = {
 }
 
 
+def _convnexts(settings: dict, timm_settings: dict) -> dict:
+    """(dialect, model) -> how it is built, with settings of mmpretrain and those of timm."""
+    arch = dict(depths=[1, 1, 2, 1], channels=[8, 16, 32, 64])
+
+    def mm_convnext() -> nn.Module:
+        return ConvNeXt(arch, gap_before_final_norm=False, **settings)
+
+    def timm_convnext() -> nn.Module:
+        sizes = dict(depths=arch["depths"], dims=arch["channels"])
+        return TimmConvNeXt(num_classes=0, **sizes, **timm_settings)
+
+    made = {(dialect, "ConvNeXt"): mm_convnext for dialect in ("mmpretrain", "a2mim", "localmim")}
+    return made | {("timm", "ConvNeXt"): timm_convnext}
+
+
+CONVNEXTS = _convnexts({}, {})
+CONVNEXTS_V2 = _convnexts(
+    dict(use_grn=True, layer_scale_init_value=0.0), dict(use_grn=True, ls_init_value=None)
+)
+CONVNEXTS_OF_CONVS = _convnexts(dict(linear_pw_conv=False), dict(conv_mlp=True))
+
+
 def build(make, seed: int = 0) -> nn.Module:
     """A model in float64 and evaluation mode, every parameter and statistic of its own value."""
     torch.manual_seed(seed)
@@ -185,6 +214,8 @@ def features(model: nn.Module, images: Tensor) -> Tensor:
         return _as_map(model(images).last_hidden_state, images, 32)
     if isinstance(model, timm.models.ResNet):
         return model.forward_features(images)
+    if isinstance(model, TimmConvNeXt):
+        return model.head.norm(model.forward_features(images))
     return model(images)[-1]
 
 

@@ -10,13 +10,13 @@ kinds of checkpoint:
   localmim            this project's training checkpoints, with decoders or the backbone alone
   localmim-release    the authors' LocalMIM, pre-training (ViT, Swin)
   localmim-finetuned  the authors' LocalMIM, fine-tuning (ViT; Swin, as the original Swin)
-  mae, lomar, a2mim   their authors' pre-training (a2mim: ViT and ResNet)
-  mmpretrain          VisionTransformer, BEiTViT, SwinTransformer, ResNet
+  mae, lomar, a2mim   their authors' pre-training (a2mim: ViT, ResNet, ConvNeXt)
+  mmpretrain          VisionTransformer, BEiTViT, SwinTransformer, ResNet, ConvNeXt
   mmseg               VisionTransformer, SwinTransformer
   mmseg-mae           MAE, the backbone of mmseg's UperNet for MAE
   mmseg-beit          BEiT
   mmdet               SwinTransformer, ResNet
-  timm                vit_*, swin_*, resnet*
+  timm                vit_*, swin_*, resnet*, convnext*
   transformers        ViTModel, ViTMAEModel, SwinModel
 
 examples:

@@ -25,6 +25,10 @@ _STANDARD = {
     ("resnet", 2048, (3, 4, 6, 3)): ("50", None),
     ("resnet", 2048, (3, 4, 23, 3)): ("101", None),
     ("resnet", 2048, (3, 8, 36, 3)): ("152", None),
+    ("convnext", 96, (3, 3, 9, 3)): ("tiny", None),
+    ("convnext", 96, (3, 3, 27, 3)): ("small", None),
+    ("convnext", 128, (3, 3, 27, 3)): ("base", None),
+    ("convnext", 192, (3, 3, 27, 3)): ("large", None),
 }
 
 
@@ -33,9 +37,9 @@ class Architecture:
     """Sizes of a model, as far as its weights and its file tell them.
 
     Attributes:
-        family: "vit", "swin" or "resnet".
+        family: "vit", "swin", "resnet" or "convnext".
         name: of the usual size, such as "base", or None.
-        embed_dims: width of a ViT, of a Swin's first stage, of a ResNet's last.
+        embed_dims: width of a ViT, of the first stage of a Swin or ConvNeXt, of a ResNet's last.
         depths: blocks per stage; one stage in a ViT.
         num_heads: per stage, or None where nothing says it.
         patch_size: side in pixels, or None (ResNet).
@@ -92,7 +96,7 @@ def describe(
     """The architecture of a complete state dict in the neutral form.
 
     Args:
-        family: "vit", "swin" or "resnet".
+        family: "vit", "swin", "resnet" or "convnext".
         state: the tensors by name.
         hints: what the file says besides: ``image_size``, ``num_heads``, ``targets``.
 
@@ -101,11 +105,10 @@ def describe(
     """
     hints = hints or {}
     if family == "resnet":
-        return _resnet(state)
-    weight = state["patch_embed.weight"]
-    width, in_channels, patch_size, patch_width = weight.shape
-    if patch_size != patch_width:
-        raise ValueError(f"patches of {patch_size}x{patch_width} pixels are not square")
+        return _resnet(state, hints)
+    if family == "convnext":
+        return _convnext(state, hints)
+    width, in_channels, patch_size = _embedding(state["patch_embed.weight"])
     if family == "vit":
         depths: tuple[int, ...] = (count("blocks.{i}.*", "i", state),)
         tables = [state.get("blocks.0.attn.rel_table")]
@@ -131,6 +134,14 @@ def describe(
         windows=tuple(window_of(table) for table in tables) if family == "swin" else None,
         targets=hints.get("targets") or _targets(state, in_channels, patch_size),
     )
+
+
+def _embedding(weight: Tensor) -> tuple[int, int, int]:
+    """Width, channels of the images and side of the patches, from the weight that embeds them."""
+    width, in_channels, patch_size, patch_width = weight.shape
+    if patch_size != patch_width:
+        raise ValueError(f"patches of {patch_size}x{patch_width} pixels are not square")
+    return width, in_channels, patch_size
 
 
 def window_of(table: Tensor) -> int:
@@ -182,9 +193,23 @@ def _targets(state: Mapping[str, Tensor], in_channels: int, patch_size: int) -> 
     return None
 
 
-def _resnet(state: Mapping[str, Tensor]) -> Architecture:
+def _resnet(state: Mapping[str, Tensor], hints: Mapping[str, Any]) -> Architecture:
     depths = tuple(count(f"layer{s}.{{i}}.*", "i", state) for s in range(1, 5))
     last = max(n for n in (2, 3) if f"layer4.0.conv{n}.weight" in state)
     width = len(state[f"layer4.0.conv{last}.weight"])
     name, _ = _STANDARD.get(("resnet", width, depths), (None, None))
-    return Architecture("resnet", name, width, depths, None, None, state["conv1.weight"].shape[1])
+    in_channels = state["conv1.weight"].shape[1]
+    targets = hints.get("targets") or _targets(state, in_channels, patch_size=32)
+    return Architecture("resnet", name, width, depths, None, None, in_channels, targets=targets)
+
+
+def _convnext(state: Mapping[str, Tensor], hints: Mapping[str, Any]) -> Architecture:
+    width, in_channels, patch_size = _embedding(state["stem.0.weight"])
+    stages = range(count("stages.{s}.*", "s", state))
+    depths = tuple(count(f"stages.{s}.blocks.{{i}}.*", "i", state) for s in stages)
+    name, _ = _STANDARD.get(("convnext", width, depths), (None, None))
+    stride = patch_size * 2 ** (len(depths) - 1)
+    targets = hints.get("targets") or _targets(state, in_channels, stride)
+    return Architecture(
+        "convnext", name, width, depths, None, patch_size, in_channels, targets=targets
+    )

@@ -6,9 +6,12 @@ or, with average pooling, ``fc_norm``; blocks may have ``ls1`` and ``ls2`` (laye
 ``attn.rel_table`` (BEiT's relative position bias) or ``attn.irpe`` (LoMaR's tables). A Swin has
 ``patch_norm``, ``stages.S.blocks.N`` with ``attn.rel_table``, ``stages.S.merge.{norm, reduction}``
 with channel-major weights (as ``nn.Unfold``) and ``norm``; ``stage_norms.T`` before and
-``tap_norms.T`` after merging. A ResNet has torchvision's names. All may have ``head``,
-``mask_token``, ``mask_gamma`` and ``pixel_decoder``, ``decoders.T`` with their taps' norms
-``tap_norms.T``, and ``targets.offsets.T``.
+``tap_norms.T`` after merging. A ResNet has torchvision's names. A ConvNeXt has ``stem.{0, 1}``,
+``stages.S.downsample.{0, 1}`` from the second stage on, ``stages.S.blocks.N.{conv_dw, norm,
+mlp.fc1, mlp.fc2}`` and ``norm``; blocks may have ``gamma`` (layer scale) or ``mlp.grn`` (response
+norm), outputs before the last ``stage_norms.T``. All may have ``head``, ``mask_token``,
+``mask_gamma`` and ``pixel_decoder``, ``decoders.T`` with their taps' norms ``tap_norms.T``, and
+``targets.offsets.T``.
 """
 
 from collections.abc import Iterable, Set
@@ -17,6 +20,7 @@ from itertools import product
 from .rules import match
 
 BLOCK = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+_CONVNEXT_BLOCK = ("conv_dw", "norm", "mlp.fc1", "mlp.fc2")
 _PAIR = ("weight", "bias")
 _BATCH_NORM = (*_PAIR, "running_mean", "running_var", "num_batches_tracked")
 # Parts that a checkpoint may lack as a whole.
@@ -29,14 +33,22 @@ _OPTIONAL = (
     "stage_norms.{t}.{p}",
     "decoders.{t}.rescale.{k}.{p}",
 )
-_BLOCK_EXTRAS = ("ls1", "ls2", "attn.rel_table", "attn.irpe")
+_BLOCK_EXTRAS = (
+    "ls1",
+    "ls2",
+    "attn.rel_table",
+    "attn.irpe",
+    "gamma",
+    "mlp.grn.weight",
+    "mlp.grn.bias",
+)
 
 
 def expected_names(family: str, names: Set[str]) -> set[str]:
     """Everything that has to be there, given what is.
 
     Args:
-        family: "vit", "swin" or "resnet".
+        family: "vit", "swin", "resnet" or "convnext".
         names: of the tensors that were found, in the neutral form.
     """
     expected = set(_FAMILIES[family](names)) | set(_decoders(names))
@@ -103,6 +115,19 @@ def _resnet(names: Set[str]) -> set[str]:
     return expected
 
 
+def _convnext(names: Set[str]) -> set[str]:
+    stages = range(max(4, count("stages.{s}.*", "s", names)))
+    stems = [
+        f"stages.{s}.blocks.{i}"
+        for s in stages
+        for i in range(max(1, count(f"stages.{s}.blocks.{{i}}.*", "i", names)))
+    ]
+    layers = ["stem.0", "stem.1"]
+    layers += [f"stages.{s}.downsample.{n}" for s, n in product(stages[1:], range(2))]
+    layers += [f"{stem}.{part}" for stem, part in product(stems, _CONVNEXT_BLOCK)]
+    return _pairs(layers) | _extras(stems, names)
+
+
 def _decoders(names: Set[str]) -> set[str]:
     expected: set[str] = set()
     for t in range(count("decoders.{t}.*", "t", names)):
@@ -112,4 +137,4 @@ def _decoders(names: Set[str]) -> set[str]:
     return expected
 
 
-_FAMILIES = {"vit": _vit, "swin": _swin, "resnet": _resnet}
+_FAMILIES = {"vit": _vit, "swin": _swin, "resnet": _resnet, "convnext": _convnext}

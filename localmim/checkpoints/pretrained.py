@@ -21,7 +21,7 @@ from .report import first
 # after the encoder, the tokens of pre-training and of classification.
 NOT_SHARED = re.compile(
     r"(.*\.)?(relative_position_index|num_batches_tracked)$"
-    r"|(norm\d?|ln[12]|fc_norm)\.(weight|bias)$|(mask_token|cls_token)$"
+    r"|(norm\d?|ln[12]|fc_norm)\.(weight|bias)$|(mask_token|mask_gamma|cls_token)$"
 )
 # What models interpolate while they load.
 RESIZABLE = re.compile(r".*(pos_embed|relative_position_bias_table)$")

@@ -37,6 +37,8 @@ def resize(
         return state, architecture, {}
     if architecture.family == "resnet":
         raise ValueError("a ResNet has no positions: it takes any image size as it is")
+    if architecture.family == "convnext":
+        raise ValueError("a ConvNeXt has no positions: it takes any image size as it is")
     if architecture.family == "vit":
         return _resize_vit(state, architecture, image_size, window)
     return _resize_swin(state, architecture, image_size, window)

@@ -117,7 +117,7 @@ class Table:
 
     Attributes:
         dialect: name of the kind of checkpoint.
-        family: "vit", "swin" or "resnet", whose neutral form it shares.
+        family: "vit", "swin", "resnet" or "convnext", whose neutral form it shares.
         model: what the weights belong to, for messages.
         rules: how names and layouts correspond.
         fixed: what is computed rather than stored.

@@ -1,5 +1,6 @@
 """Whether the tensors of a state dict in the neutral form have shapes that go together."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 from torch import Tensor
@@ -14,7 +15,7 @@ def check_shapes(family: str, state: Mapping[str, Tensor]) -> None:
     """Refuse a state dict whose shapes contradict each other.
 
     Args:
-        family: "vit", "swin" or "resnet".
+        family: "vit", "swin", "resnet" or "convnext".
         state: a complete state dict in the neutral form.
 
     Raises:
@@ -98,6 +99,62 @@ def _resnet(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Shape]]:
             yield name, (len(state[f"{conv}.weight"]),)
         elif match("*conv{n}.weight", name) is not None or name.endswith("downsample.0.weight"):
             yield name, (None,) * 4
+    yield from _tap_norms(state)
+    yield from _decoders(state)
+    yield from _pixel_decoder(state)
+
+
+def _tap_norms(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Shape]]:
+    """A decoder embeds squares of positions, each as wide as the norm of its tap."""
+    for t in range(count("tap_norms.{t}.*", "t", state)):
+        width = len(state.get(f"tap_norms.{t}.weight", ()))
+        if width:
+            embedded = state[f"decoders.{t}.embed.weight"].shape[-1]
+            merge = max(1, math.isqrt(embedded // width))
+            yield from _pair(f"tap_norms.{t}", width)
+            yield f"decoders.{t}.embed.weight", (None, width * merge**2)
+
+
+def _convnext(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Shape]]:
+    width = len(state["stem.0.bias"])
+    yield from _pair("stem.0", width, None, None, None)
+    yield from _pair("stem.1", width)
+    # Linear layers in all blocks, or 1x1 convolutions.
+    kernel = (1, 1) if state["stages.0.blocks.0.mlp.fc1.weight"].dim() == 4 else ()
+    for s in range(count("stages.{s}.*", "s", state)):
+        if s > 0:
+            yield from _pair(f"stages.{s}.downsample.0", width)
+            below, width = width, len(state[f"stages.{s}.downsample.1.bias"])
+            yield from _pair(f"stages.{s}.downsample.1", width, below, 2, 2)
+        for i in range(count(f"stages.{s}.blocks.{{i}}.*", "i", state)):
+            yield from _convnext_block(f"stages.{s}.blocks.{i}", state, width, kernel)
+        for kind in ("stage_norms", "tap_norms"):
+            yield from _pair(f"{kind}.{s}", width)
+    yield from _pair("norm", width)
+    yield "head.weight", (None, width)
+    yield from _decoders(state)
+    yield from _pixel_decoder(state)
+
+
+def _convnext_block(
+    stem: str, state: Mapping[str, Tensor], width: int, kernel: Shape
+) -> Iterator[tuple[str, Shape]]:
+    inner = len(state.get(f"{stem}.mlp.fc1.bias", ()))
+    yield from _pair(f"{stem}.conv_dw", width, 1, None, None)
+    yield from _pair(f"{stem}.norm", width)
+    yield from _pair(f"{stem}.mlp.fc1", inner, width, *kernel)
+    yield from _pair(f"{stem}.mlp.fc2", width, inner, *kernel)
+    yield f"{stem}.mlp.grn.weight", (inner,)
+    yield f"{stem}.mlp.grn.bias", (inner,)
+    yield f"{stem}.gamma", (width,)
+
+
+def _pixel_decoder(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Shape]]:
+    """What takes the place of hidden features in a map, and the prediction after the encoder."""
+    width = state["mask_token"].numel() if "mask_token" in state else None
+    yield "mask_token", (1, width, 1, 1)
+    yield "mask_gamma", (1, width, 1, 1)
+    yield from _pair("pixel_decoder", len(state.get("pixel_decoder.bias", ())), None, 1, 1)
 
 
 def _decoders(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Shape]]:
@@ -112,4 +169,4 @@ def _decoders(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Shape]]:
         yield from _pair(f"{stem}.pred", None, None, 1, 1)
 
 
-_FAMILIES = {"vit": _vit, "swin": _swin, "resnet": _resnet}
+_FAMILIES = {"vit": _vit, "swin": _swin, "resnet": _resnet, "convnext": _convnext}

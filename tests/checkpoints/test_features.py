@@ -7,6 +7,9 @@ import torch
 from library_models import (
     BEITS,
     BEITS_WITHOUT_POSITIONS,
+    CONVNEXTS,
+    CONVNEXTS_OF_CONVS,
+    CONVNEXTS_V2,
     FULL_SIZE,
     RESNETS,
     SIZES,
@@ -24,6 +27,9 @@ FAMILIES = {
     "beit without positions": BEITS_WITHOUT_POSITIONS,
     "swin": SWINS,
     "resnet": RESNETS,
+    "convnext": CONVNEXTS,
+    "convnext v2": CONVNEXTS_V2,
+    "convnext of convolutions": CONVNEXTS_OF_CONVS,
 }
 PAIRS = [
     (family, source, target)
@@ -33,7 +39,7 @@ PAIRS = [
 
 
 def images(family: str) -> torch.Tensor:
-    size = SIZES["vit" if "beit" in family else family]
+    size = SIZES["vit" if "beit" in family else family.split()[0]]
     return torch.randn(2, 3, *size, dtype=torch.float64)
 
 

@@ -1,9 +1,9 @@
 """The tables of all kinds of checkpoints, in the order in which a file is compared with them."""
 
 from ..rules import Table
-from . import resnet, swin, vit
+from . import convnext, resnet, swin, vit
 
-_BY_FAMILY = (*vit.TABLES, *swin.TABLES, *resnet.TABLES)
+_BY_FAMILY = (*vit.TABLES, *swin.TABLES, *resnet.TABLES, *convnext.TABLES)
 # A file that several kinds can read is taken for the first of them.
 DIALECTS = (
     "mmpretrain",

@@ -29,6 +29,13 @@ PRETRAINING_ONLY = {
     "targets.*": "targets serve pre-training only",
 }
 NO_HEAD = {"head.*": "no place for a classifier"}
+OUTPUT_NORMS = {"stage_norms.*": "norms of outputs before the last serve dense tasks only"}
+# What kinds with a single decoder of their own have no place for.
+PER_TAP = {
+    "decoders.*": "no place for a decoder per tap",
+    "tap_norms.*": "no place for norms of the taps",
+    "targets.*": "no place for targets",
+}
 # What OpenMMLab's checkpoints hold beside a backbone.
 OTHER_PARTS = {
     f"{part}.*": "not part of the backbone"

@@ -1,7 +1,14 @@
 """ResNets, whose names are torchvision's in every library."""
 
 from ..rules import Rule, Table, renamed, same
-from .decoders import NO_HEAD, OTHER_PARTS, PRETRAINING_ONLY, single_pixel_decoder
+from .decoders import (
+    NO_HEAD,
+    OTHER_PARTS,
+    PER_TAP,
+    PRETRAINING_ONLY,
+    local_decoders,
+    single_pixel_decoder,
+)
 
 
 def _encoder(prefix: str) -> tuple[Rule, ...]:
@@ -24,14 +31,18 @@ TABLES = (
         "resnet",
         "A2MIM ResNet pre-training",
         rules=(*_MM_ENCODER, *single_pixel_decoder("decoder_pred.0")),
-        left_out=NO_HEAD,
+        left_out=NO_HEAD | PER_TAP,
         prefix="backbone.",
     ),
     Table(
         "localmim",
         "resnet",
         "this project's ResNets",
-        rules=(*_MM_ENCODER, *single_pixel_decoder("pred")),
+        rules=(
+            *_MM_ENCODER,
+            *renamed("", "neck.", {"tap_norms.{t}": "decoders.{t}.input_norm"}),
+            *local_decoders(),
+        ),
         left_out=NO_HEAD,
         prefix="backbone.",
     ),

@@ -20,6 +20,7 @@ from ..rules import Fields, Fixed, Rule, Table, joined, linear_for_conv, renamed
 from .decoders import (
     NO_HEAD,
     OTHER_PARTS,
+    OUTPUT_NORMS,
     PRETRAINING_ONLY,
     TIMM_BLOCK,
     join_released,
@@ -140,7 +141,6 @@ _MM_ENCODER = (
     *renamed("", "backbone.", {"stage_norms.{t}": "norm{t}"}),
 )
 _MM_INDEX = _index(f"{_MM_STAGE}attn.w_msa.")
-_OUTPUT_NORMS = {"stage_norms.*": "norms of outputs before the last serve dense tasks only"}
 
 
 def _downstream(dialect: str, bare: bool) -> Table:
@@ -185,7 +185,7 @@ def release_table(order: str) -> Table:
             *released_constants(strides, extra_tokens=0),
             _index("encoder.layers.{s}.blocks.{i}.attn."),
         ),
-        left_out=NO_HEAD | _OUTPUT_NORMS,
+        left_out=NO_HEAD | OUTPUT_NORMS,
         needs=("norm.weight", "tap_norms.0.weight"),
         container="model",
         stored_size=_released_size,
@@ -206,7 +206,7 @@ _FINETUNED = Table(
         "layers.*.attn_mask": "computed from the image size",
         "layers.*.relative_position_index": "computed from the window",
     },
-    left_out=PRETRAINING_ONLY | _OUTPUT_NORMS,
+    left_out=PRETRAINING_ONLY | OUTPUT_NORMS,
     needs=("norm.weight",),
     container="model",
 )
@@ -241,7 +241,7 @@ _TIMM = Table(
         *_original_encoder("", "layers.{s+1}.downsample", "column"),
         *renamed("", "", {"norm": "norm", "head": "head.fc"}),
     ),
-    left_out=PRETRAINING_ONLY | _OUTPUT_NORMS,
+    left_out=PRETRAINING_ONLY | OUTPUT_NORMS,
     needs=("norm.weight",),
 )
 _HF_STAGE = "swin.encoder.layers.{s}.blocks.{i}."
@@ -276,7 +276,7 @@ _TRANSFORMERS = Table(
         "classifier.*": "classifier of SwinForImageClassification",
         "decoder.*": "decoder of SwinForMaskedImageModeling",
     },
-    left_out=PRETRAINING_ONLY | NO_HEAD | _OUTPUT_NORMS,
+    left_out=PRETRAINING_ONLY | NO_HEAD | OUTPUT_NORMS,
     needs=("norm.weight",),
     prefix="swin.",
     bare=True,
