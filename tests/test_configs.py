@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import DATASETS, MODELS
 
-from localmim.models import MaskedImageModel
+from localmim.models import FrequencyHead, MaskedImageModel
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
@@ -21,7 +21,7 @@ PRETRAINING = [
     path
     for path in CONFIGS
     if path.parent.name not in TRANSFER
-    and path.stem.startswith(("localmim", "mae", "maskfeat", "greenmim"))
+    and path.stem.startswith(("localmim", "mae", "maskfeat", "greenmim", "lomar", "a2mim"))
 ]
 LENGTHS = {
     "e": lambda cfg: cfg.train_cfg.max_epochs,
@@ -32,7 +32,7 @@ LENGTHS = {
 
 
 def test_there_are_configs():
-    assert len(PRETRAINING) >= 23 and len(set(NAMES)) == len(NAMES)
+    assert len(PRETRAINING) >= 39 and len(set(NAMES)) == len(NAMES)
 
 
 @pytest.mark.parametrize("path", PRETRAINING, ids=[path.stem for path in PRETRAINING])
@@ -44,12 +44,16 @@ def test_model_optimiser_and_pipeline_build_and_targets_fit(path):
     dataset = cfg.train_dataloader.dataset
     dataset = dataset.get("dataset", dataset)
     crop = next(step for step in dataset.pipeline if step["type"] == "RandomResizedCrop")
-    assert (crop.scale, crop.scale) == model.backbone.img_size
+    size = (crop.scale, crop.scale)
+    assert size == tuple(getattr(model.backbone, "img_size", size))
     assert dataset.type in ("ImageNet", "UnlabelledImages") and dataset.type in DATASETS
     images = torch.randn(1, 3, crop.scale, crop.scale)
     with torch.no_grad():
         losses = model.eval().loss(images)
-    assert len(losses) == len(model.backbone.out_indices)
+    if isinstance(model.head, FrequencyHead):
+        assert len(losses) == 1 + (model.head.frequency_weight > 0)
+    else:
+        assert len(losses) == len(model.backbone.out_indices)
     assert all(loss.isfinite() for loss in losses.values())
 
 
@@ -60,8 +64,8 @@ def test_file_name_tells_batch_schedule_and_length(path):
         assert cfg.get("train_dataloader") is None
         return
     name = re.fullmatch(
-        r".*_(\d+)xb(\d+)(-amp)?(?:-linear)?(-coslr|-ms-crop|-lsj)?-(\d+)([ekx]?)"
-        r"_(in1k|folder|photos|scenes|ade20k-512x512|coco)",
+        r".*_(\d+)xb(\d+)(-amp)?(?:-linear|-rsb-a[23])?(-coslr|-steplr|-ms-crop|-lsj)?-(\d+)"
+        r"([ekx]?)_(in1k|in1k-384px|folder|photos|scenes|ade20k-512x512|coco)",
         path.stem,
     )
     gpus, batch, amp, schedule, length, unit, data = name.groups()
@@ -74,7 +78,7 @@ def test_file_name_tells_batch_schedule_and_length(path):
         assert decay.type == "CosineAnnealingLR" and warmup.end == decay.begin
         assert warmup.end < (cfg.train_cfg.get("max_epochs") or cfg.train_cfg.max_iters)
     # Full-size recipes name the setting for which their learning rate is meant.
-    if data in ("in1k", "ade20k-512x512", "coco"):
+    if data in ("in1k", "in1k-384px", "ade20k-512x512", "coco"):
         total = int(gpus) * int(batch) * cfg.optim_wrapper.get("accumulative_counts", 1)
         assert cfg.auto_scale_lr.base_batch_size == total
     if data != "scenes":
@@ -108,6 +112,69 @@ def test_the_papers_recipes(name):
     assert found == RECIPES[name]
     assert (optimizer.betas, optimizer.weight_decay) == ((0.9, 0.95), 0.05)
     assert cfg.param_scheduler[1].eta_min == 1e-6 and "clip_grad" not in cfg.optim_wrapper
+
+
+# Published recipes: batch, lr, least lr, epochs, warm-up, betas, least crop (Chen et al. 2022;
+# Li et al. 2023 and their release).
+OTHER_RECIPES = {
+    "lomar/lomar_vit-base-p16_8xb512-amp-coslr-1600e_in1k": (
+        (4096, 2.4e-3, 0.0, 1600, 20, (0.9, 0.95), 0.2)
+    ),
+    "a2mim/a2mim_resnet50_8xb256-amp-coslr-300e_in1k": (
+        (2048, 1.2e-3, 1e-5, 300, 10, (0.9, 0.999), 0.8)
+    ),
+    "a2mim/a2mim_resnet50_8xb256-amp-coslr-100e_in1k": (
+        (2048, 1.2e-3, 1e-5, 100, 10, (0.9, 0.999), 0.8)
+    ),
+    "a2mim/a2mim_resnet101_8xb256-amp-coslr-300e_in1k": (
+        (2048, 1.2e-3, 1e-5, 300, 10, (0.9, 0.999), 0.8)
+    ),
+    "a2mim/a2mim_convnext-tiny_8xb256-amp-coslr-300e_in1k": (
+        (2048, 1.2e-3, 1e-5, 300, 10, (0.9, 0.999), 0.8)
+    ),
+    "a2mim/a2mim_vit-base-p16_8xb256-amp-steplr-800e_in1k": (
+        (2048, 4e-4, None, 800, 10, (0.9, 0.999), 0.67)
+    ),
+    "a2mim/a2mim_vit-small-p16_8xb256-amp-steplr-800e_in1k": (
+        (2048, 4e-4, None, 800, 10, (0.9, 0.999), 0.67)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_RECIPES)
+def test_the_recipes_of_lomar_and_a2mim(name):
+    cfg = Config.fromfile(ROOT / f"configs/{name}.py")
+    optimizer, (warmup, decay) = cfg.optim_wrapper.optimizer, cfg.param_scheduler
+    found = (
+        cfg.auto_scale_lr.base_batch_size,
+        optimizer.lr,
+        decay.get("eta_min"),
+        cfg.train_cfg.max_epochs,
+        warmup.end,
+        optimizer.betas,
+        cfg.train_dataloader.dataset.pipeline[1].crop_ratio_range[0],
+    )
+    assert found == OTHER_RECIPES[name] and optimizer.weight_decay == 0.05
+    if "vit" in name and "a2mim" in name:
+        assert (decay.milestones, decay.gamma) == ([700], 0.1)
+        assert cfg.optim_wrapper.clip_grad.max_norm == 5.0
+
+
+@pytest.mark.parametrize("encoder", ["resnet50", "convnext-tiny", "vit-small-p16"])
+def test_a2mims_tokens_and_gammas_do_not_decay(encoder):
+    path = next(path for path in PRETRAINING if path.stem.startswith(f"a2mim_{encoder}_"))
+    cfg = Config.fromfile(path)
+    model = MODELS.build(cfg.model)
+    groups = {}
+    for group in build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups:
+        groups |= {id(p): group for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        group, leaf = groups[id(parameter)], name.rpartition(".")[2]
+        free = parameter.ndim == 1 or leaf in ("mask_token", "mask_gamma", "cls_token", "pos_embed")
+        assert group["weight_decay"] == (0.0 if free else 0.05), name
+        slow = encoder != "vit-small-p16" and leaf in ("mask_token", "mask_gamma")
+        rate = cfg.optim_wrapper.optimizer.lr * (0.1 if slow else 1)
+        assert group["lr"] == pytest.approx(rate), name
 
 
 def test_metafiles_name_every_config_and_the_index_every_metafile():

@@ -18,7 +18,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
-from mmpretrain.models.backbones import ResNet
+from mmpretrain.models.backbones import BEiTViT, ConvNeXt, ResNet
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 
@@ -39,6 +39,11 @@ ENCODERS = {
     "swin-base-w7": lambda: SparseSwin("base"),
     "swin-large-w14": lambda: SparseSwin("large", window_size=14),
     "r50": lambda: ResNet(50),
+    "resnet50": lambda: ResNet(50),
+    "resnet101": lambda: ResNet(101),
+    "convnext-tiny": lambda: ConvNeXt("tiny", gap_before_final_norm=False),
+    "vit-small-p16_a2mim": lambda: pretrained_beit("deit-small"),
+    "vit-base-p16_a2mim": lambda: pretrained_beit("base"),
 }
 DIALECTS = {
     ("segmentation", "vit-base-p16"): "mmseg-mae",
@@ -54,8 +59,13 @@ OWN = {
 }
 
 
+def pretrained_beit(arch):
+    """As pre-training leaves it: a norm after all tokens, and none after pooling."""
+    return BEiTViT(arch, use_abs_pos_emb=True, final_norm=True, out_type="featmap")
+
+
 def encoder_of(path):
-    return next(name for name in ENCODERS if name in path.stem)
+    return max((name for name in ENCODERS if name in path.stem), key=len)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +93,7 @@ def checkpoint(tmp_path_factory):
 
 
 def classification_batch(cfg):
-    size = cfg.model.backbone.img_size
+    size = cfg.model.backbone.get("img_size", 64)
     labels = (0, cfg.data_preprocessor.num_classes - 1)
     return dict(
         inputs=torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8),
@@ -171,7 +181,7 @@ def test_weights_arrive_and_a_step_trains(path, checkpoint, tmp_path):
     if path.stem.startswith("knn"):
         return
     cfg.optim_wrapper.accumulative_counts = 1
-    before = {tensor: x.clone() for tensor, x in state.items() if x.is_floating_point()}
+    before = {tensor: x.detach().clone() for tensor, x in model.backbone.named_parameters()}
     model.train()
     losses = model.train_step(
         BATCHES[cfg.default_scope](cfg), build_optim_wrapper(model, cfg.optim_wrapper)
@@ -191,6 +201,9 @@ FINE_TUNING = {
     "swin-base-w7_localmim-400e-pre": (2048, 4e-3, 1e-6, 0.9, 0.1, 20, 100),
     "swin-base-w7_localmim-100e-pre": (2048, 5e-3, 1e-6, 0.9, 0.1, 20, 100),
     "swin-large-w14_localmim-800e-pre": (2048, 2e-3, 1e-6, 0.8, 0.3, 20, 100),
+    # Li et al. 2023, from their release.
+    "vit-base-p16_a2mim-800e-pre": (1024, 1e-2, 1e-6, 0.65, 0.1, 20, 100),
+    "vit-small-p16_a2mim-800e-pre": (1024, 1e-2, 1e-6, 0.65, 0.1, 20, 100),
 }
 
 
@@ -211,6 +224,68 @@ def test_the_papers_fine_tuning(name):
     processes, batch = map(int, re.search(r"_(\d+)xb(\d+)-", path.stem).groups())
     accumulated = cfg.optim_wrapper.get("accumulative_counts", 1)
     assert processes * batch * accumulated == cfg.auto_scale_lr.base_batch_size
+
+
+# "ResNet strikes back" (Wightman et al. 2021): lr, epochs, crop, RandAugment's magnitude, sampler.
+RSB = {
+    "rsb-a2": (5e-3, 300, 224, 7, "RepeatAugSampler"),
+    "rsb-a3": (8e-3, 100, 160, 6, "DefaultSampler"),
+}
+# Stochastic depth is the part that A2MIM's release chooses by architecture.
+RSB_DROP_PATH = {
+    "resnet50_a2mim-pre_8xb256-amp-rsb-a2-300e_in1k": 0.05,
+    "resnet50_a2mim-pre_8xb256-amp-rsb-a3-100e_in1k": 0.0,
+    "resnet101_a2mim-pre_8xb256-amp-rsb-a2-300e_in1k": 0.1,
+    "resnet101_a2mim-pre_8xb256-amp-rsb-a3-100e_in1k": 0.0,
+    "convnext-tiny_a2mim-pre_8xb256-amp-rsb-a3-100e_in1k": 0.1,
+}
+
+
+@pytest.mark.parametrize("name", RSB_DROP_PATH)
+def test_the_rsb_recipes(name):
+    cfg = Config.fromfile(ROOT / "configs/finetune" / f"{name}.py")
+    optimizer, dataset = cfg.optim_wrapper.optimizer, cfg.train_dataloader.dataset
+    steps = {step.type: step for step in dataset.pipeline}
+    augment = steps["RandAugment"]
+    found = (
+        optimizer.lr,
+        cfg.train_cfg.max_epochs,
+        steps["RandomResizedCrop"].scale,
+        augment.magnitude_level,
+        cfg.train_dataloader.sampler.type,
+    )
+    assert found == RSB[re.search(r"rsb-a[23]", name).group()]
+    assert cfg.model.backbone.get("drop_path_rate", 0.0) == RSB_DROP_PATH[name]
+    # What A2 and A3 share.
+    assert (optimizer.type, optimizer.weight_decay) == ("Lamb", 0.02)
+    assert (cfg.train_dataloader.batch_size, cfg.auto_scale_lr.base_batch_size) == (256, 2048)
+    warmup, decay = cfg.param_scheduler
+    assert (warmup.start_factor, warmup.end, decay.eta_min) == (1e-4, 5, 1e-6)
+    assert (augment.num_policies, augment.magnitude_std, augment.total_level) == (2, 0.5, 10)
+    assert "RandomErasing" not in steps
+    assert [(mix.type, mix.alpha) for mix in cfg.model.train_cfg.augments] == [
+        ("Mixup", 0.1),
+        ("CutMix", 1.0),
+    ]
+    assert cfg.model.head.loss == dict(type="CrossEntropyLoss", use_sigmoid=True)
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        test = {step.type: step for step in loader.dataset.pipeline}
+        assert (test["ResizeEdge"].scale, test["CenterCrop"].crop_size) == (236, 224)
+
+
+@pytest.mark.parametrize("encoder", ["resnet50", "convnext-tiny"])
+def test_rsb_decays_matrices_and_kernels_only(encoder):
+    init_default_scope("mmpretrain")
+    path = next(path for path in CONFIGS if path.stem.startswith(f"{encoder}_a2mim"))
+    cfg = Config.fromfile(path)
+    cfg.model.backbone.init_cfg = None
+    model = ROOT_MODELS.build(cfg.model)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    decays = {
+        id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]
+    }
+    for name, parameter in model.named_parameters():
+        assert decays[id(parameter)] == (0.02 if parameter.ndim > 1 else 0.0), name
 
 
 def test_a_fine_tuned_vits_learning_rates_fall_towards_its_patches():

@@ -1,0 +1,8 @@
+# A2MIM ConvNeXt-T, 300 epochs, without the frequency loss (the release of Li et al., ICML 2023).
+_base_ = "a2mim_resnet50_8xb256-amp-coslr-300e_in1k.py"
+
+model = dict(
+    backbone=dict(_delete_=True, type="MaskedConvNeXt", arch="tiny"),
+    neck=dict(in_channels=768),
+    head=dict(frequency_weight=0.0),
+)

@@ -1,0 +1,17 @@
+# A small LoMaR on procedural scenes: four windows of 4x4 patches in each image of 8x8.
+_base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+
+model = dict(
+    type="LoMaR",
+    window_size=4,
+    num_windows=4,
+    backbone=dict(type="IRPEViT", out_indices=(-1,)),
+    mask_generator=dict(ratio=0.8, rounding="down"),
+    neck=dict(
+        _delete_=True,
+        type="LinearDecoder",
+        in_channels=128,
+        out_channels=192,  # 8x8 pixels of 3 colours
+    ),
+    target_generator=dict(_delete_=True, type="MultiScalePixels", patch_sizes=(8,)),
+)
