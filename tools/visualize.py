@@ -70,15 +70,30 @@ def load_model(cfg: Config, checkpoint: str) -> MaskedImageModel:
     return model.eval()
 
 
+def image_size(model: MaskedImageModel, steps: list[dict]) -> tuple[int, int]:
+    """(height, width) in pixels: the backbone's, or of the training's crops where it has none."""
+    if hasattr(model.backbone, "img_size"):
+        return model.backbone.img_size
+    scale = next((step["scale"] for step in steps if step["type"] == "RandomResizedCrop"), None)
+    if scale is None:
+        raise ValueError(
+            f"{type(model.backbone).__name__} takes any image size, and the training pipeline has "
+            "no RandomResizedCrop that names one"
+        )
+    width, height = (scale, scale) if isinstance(scale, int) else scale
+    return height, width
+
+
 def load_images(paths: list[str], cfg: Config, model: MaskedImageModel) -> torch.Tensor:
     """Images read as in training, scaled and cropped to the model's size, normalised.
 
     Returns:
         (B, C, H, W).
     """
-    height, width = model.backbone.img_size
     dataset = cfg.train_dataloader.dataset
-    loader = dict(dataset.get("dataset", dataset).pipeline[0], ignore_empty=False)
+    steps = dataset.get("dataset", dataset).pipeline
+    height, width = image_size(model, steps)
+    loader = dict(steps[0], ignore_empty=False)
     loader.setdefault("imdecode_backend", "pillow")  # which says what is wrong with a file
     pipeline = Compose(
         [
@@ -105,12 +120,13 @@ def draw(args: argparse.Namespace) -> list[Path]:
     model = load_model(cfg, args.checkpoint)
     images = load_images(paths, cfg, model)
     torch.manual_seed(args.seed)
+    images = model.views(images)
     mask = model.mask_generator(images)
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     pictures = []
     figures = reconstruction_figures(model, images, mask)
-    scales = len(model.neck.decoders)
+    scales = len(model.backbone.out_indices)
     for name, figure in tqdm(figures, desc="drawing", unit="scale", total=scales):
         pictures.append(out_dir / f"{name}.png")
         figure.savefig(pictures[-1], dpi=130)
