@@ -17,6 +17,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from localmim.checkpoints.files import file_hash
+
 ROOT = Path(__file__).parents[1]
 TRAIN_SCENES, VAL_SCENES, SIZE = 3000, 600, 128
 
@@ -26,50 +28,21 @@ class Task:
     """A use of pre-trained weights.
 
     Attributes:
-        config: of the training, by backbone.
         layout: of the scenes, as tools/make_scenes.py has it.
-        dialect: kind of checkpoint that the config's backbone reads, by backbone.
         metrics: of the validation, with a name and a factor for the table.
         data_options: settings besides data_root that hold a path of the data.
     """
 
-    config: dict[str, str]
     layout: str
-    dialect: dict[str, str]
     metrics: dict[str, tuple[str, float]]
     data_options: tuple[tuple[str, str], ...] = ()
 
 
-PRETRAINING = {
-    "vit": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
-    "swin": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes",
-}
 TASKS = {
-    "classification": Task(
-        {
-            "vit": "vit-mini-p8_1xb32-coslr-300_scenes",
-            "swin": "swin-mini-w4_1xb32-coslr-300_scenes",
-        },
-        "folder",
-        {"vit": "mmpretrain", "swin": "mmpretrain"},
-        {"accuracy/top1": ("top-1 accuracy (%)", 1)},
-    ),
-    "segmentation": Task(
-        {
-            "vit": "upernet_vit-mini-p8_1xb16-coslr-300_scenes",
-            "swin": "upernet_swin-mini-w4_1xb16-coslr-300_scenes",
-        },
-        "ade20k",
-        {"vit": "mmseg-mae", "swin": "mmseg"},
-        {"mIoU": ("mIoU (%)", 1)},
-    ),
+    "classification": Task("folder", {"accuracy/top1": ("top-1 accuracy (%)", 1)}),
+    "segmentation": Task("ade20k", {"mIoU": ("mIoU (%)", 1)}),
     "detection": Task(
-        {
-            "vit": "mask-rcnn_vit-mini-p8_sfp_1xb8-coslr-300_scenes",
-            "swin": "mask-rcnn_swin-mini-w4_fpn_1xb8-coslr-300_scenes",
-        },
         "coco",
-        {"vit": "mmpretrain", "swin": "mmdet"},
         {"coco/bbox_mAP": ("box AP (%)", 100), "coco/segm_mAP": ("mask AP (%)", 100)},
         (
             ("val_evaluator.ann_file", "annotations/instances_val2017.json"),
@@ -77,14 +50,50 @@ TASKS = {
         ),
     ),
 }
+VIT = {
+    "classification": ("vit-mini-p8_1xb32-coslr-300_scenes", "mmpretrain"),
+    "segmentation": ("upernet_vit-mini-p8_1xb16-coslr-300_scenes", "mmseg-mae"),
+    "detection": ("mask-rcnn_vit-mini-p8_sfp_1xb8-coslr-300_scenes", "mmpretrain"),
+}
+SWIN = {
+    "classification": ("swin-mini-w4_1xb32-coslr-300_scenes", "mmpretrain"),
+    "segmentation": ("upernet_swin-mini-w4_1xb16-coslr-300_scenes", "mmseg"),
+    "detection": ("mask-rcnn_swin-mini-w4_fpn_1xb8-coslr-300_scenes", "mmdet"),
+}
+RESNET = {
+    "classification": ("r50-mini_1xb32-coslr-300_scenes", "mmpretrain"),
+    "segmentation": ("upernet_r50-mini_1xb16-coslr-300_scenes", "mmpretrain"),
+    "detection": ("mask-rcnn_r50-mini_fpn_1xb8-coslr-300_scenes", "mmdet"),
+}
+CONVNEXT = {"classification": ("convnext-mini_1xb32-coslr-300_scenes", "mmpretrain")}
+# Only LoMaR's own ViT has its relative positions.
+IRPE_VIT = {"classification": ("vit-irpe-mini-p8_1xb32-coslr-300_scenes", "localmim")}
+BEIT = {"classification": ("vit-beit-mini-p8_1xb32-coslr-300_scenes", "mmpretrain")}
+# What can be pre-trained: the config, and for each task a config and the kind of checkpoint that
+# its backbone reads.
+MODELS = {
+    "localmim-vit": ("localmim_vit-mini-p8_1xb64-coslr-2k_scenes", VIT),
+    "localmim-swin": ("localmim_swin-mini-w4_1xb64-coslr-2k_scenes", SWIN),
+    "localmim-r50": ("localmim_r50-mini_1xb32-coslr-1k_scenes", RESNET),
+    "localmim-convnext": ("localmim_convnext-mini_1xb32-coslr-1k_scenes", CONVNEXT),
+    "lomar-vit": ("lomar_vit-mini-p8_1xb64-coslr-2k_scenes", IRPE_VIT),
+    "a2mim-r50": ("a2mim_r50-mini_1xb32-coslr-1k_scenes", RESNET),
+    "a2mim-vit": ("a2mim_vit-mini-p8_1xb64-coslr-2k_scenes", BEIT),
+}
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--backbone", choices=PRETRAINING, default="vit", help="which to pre-train")
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="which uses")
+    parser.add_argument("--model", choices=MODELS, default="localmim-vit", help="what to pre-train")
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        choices=TASKS,
+        default=argparse.SUPPRESS,
+        help="which uses (default: all that there are small configs for)",
+    )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 each")
     parser.add_argument(
         "--budget",
@@ -110,11 +119,15 @@ def parse_args() -> argparse.Namespace:
     ):
         if not good:
             parser.error(f"--{name} must be {what}, got {getattr(args, name)}")
-    args.work_dir = args.work_dir.absolute() / args.backbone
-    args.data_dir = args.data_dir.absolute()
+    args.configs = MODELS[args.model][1]
+    args.tasks = getattr(args, "tasks", list(args.configs))
+    for task in args.tasks:
+        if task not in args.configs:
+            parser.error(f"--tasks: {args.model} has {', '.join(args.configs)}, not {task}")
+    args.work_dir, args.data_dir = args.work_dir.absolute(), args.data_dir.absolute()
     if args.budget < 1:
         args.data_dir = args.data_dir.with_name(f"{args.data_dir.name}_{args.budget:g}")
-        args.work_dir = args.work_dir.with_name(f"{args.backbone}_{args.budget:g}")
+        args.work_dir = args.work_dir.with_name(f"{args.work_dir.name}_{args.budget:g}")
     return args
 
 
@@ -155,13 +168,29 @@ def length_options(cfg: Config, budget: float) -> list[str]:
     ]
 
 
-def train(config: Path, work_dir: Path, options: list[str], budget: float, threads: int) -> Path:
-    """Train unless that has been done with the same settings; the path of the last checkpoint."""
+def train(
+    config: Path, work_dir: Path, options: list[str], inputs: object, budget: float, threads: int
+) -> Path:
+    """Train unless that has been done with the same settings and inputs.
+
+    Args:
+        config: of the training.
+        work_dir: where it runs.
+        options: settings besides.
+        inputs: what else the result depends on: how the scenes were drawn, the hash of the
+            pre-trained weights.
+        budget: fraction of the schedule.
+        threads: of torch.
+
+    Returns:
+        The last checkpoint.
+    """
     cfg = Config.fromfile(config)
     options = [*options, *length_options(cfg, budget)]
-    settings = hashlib.sha256(f"{cfg.pretty_text}{options}".encode()).hexdigest()
+    settings = hashlib.sha256(f"{cfg.pretty_text}{options}{inputs}".encode()).hexdigest()
     done = work_dir / "done.txt"
     if not (done.exists() and done.read_text() == settings):
+        done.unlink(missing_ok=True)
         command = ["tools/train.py", config, "--work-dir", work_dir, "--cfg-options", *options]
         call(work_dir / "log.txt", *command, threads=threads)
         done.write_text(settings)
@@ -185,14 +214,26 @@ def data_options(task: Task, folder: Path) -> list[str]:
     return options + [f"{setting}={folder / path}" for setting, path in task.data_options]
 
 
-def make_scenes(args: argparse.Namespace) -> None:
+def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
     """Draw what is not there: scenes of up to four objects, of which pre-training takes the images
-    alone, and scenes of one object for the tasks, as most of ImageNet's are."""
+    alone, and scenes of one object for the tasks, as most of ImageNet's are.
+
+    Returns:
+        By folder, how they were drawn.
+    """
     counts = [max(round(n * args.budget), 20) for n in (TRAIN_SCENES, VAL_SCENES)]
-    sets = {TASKS[name].layout: (TASKS[name].layout, 1) for name in args.tasks}
-    for folder, (layout, objects) in {"unlabelled": ("ade20k", 4), **sets}.items():
-        destination = args.data_dir / folder
+    layouts = {TASKS[name].layout: (TASKS[name].layout, 1) for name in args.tasks}
+    drawn = {}
+    for folder, (layout, objects) in {"unlabelled": ("ade20k", 4), **layouts}.items():
+        settings = dict(layout=layout, train=counts[0], val=counts[1], size=SIZE, objects=objects)
+        drawn[folder] = settings
+        destination, record = args.data_dir / folder, args.data_dir / f"{folder}.json"
         if destination.exists():
+            if not record.exists() or json.loads(record.read_text()) != settings:
+                raise SystemExit(
+                    f"error: {destination} holds other scenes than {settings}; delete it or choose "
+                    "another --data-dir"
+                )
             continue
         print(f"Drawing {sum(counts)} scenes into {destination} ...", flush=True)
         call(
@@ -201,6 +242,8 @@ def make_scenes(args: argparse.Namespace) -> None:
             *("--train", counts[0], "--val", counts[1], "--size", SIZE, SIZE),
             *("--workers", 2 if sum(counts) > 100 else 1),
         )
+        record.write_text(json.dumps(settings))
+    return drawn
 
 
 def convert(checkpoint: Path, dialect: str, work_dir: Path) -> Path:
@@ -218,19 +261,26 @@ def convert(checkpoint: Path, dialect: str, work_dir: Path) -> Path:
     return converted
 
 
-def compare(args: argparse.Namespace, weights: dict[str, Path], threads: int) -> dict:
+def compare(
+    args: argparse.Namespace, checkpoint: Path, drawn: dict[str, dict], threads: int
+) -> dict:
     """Train every task from both starts with every seed; (task, start) -> metrics by seed."""
+    folder, weights_hash = args.work_dir / args.model, file_hash(checkpoint)
+    dialects = {args.configs[name][1] for name in args.tasks}
+    weights = {dialect: convert(checkpoint, dialect, folder) for dialect in dialects}
 
     def one(name: str, start: str, seed: int) -> dict[str, float]:
-        task = TASKS[name]
+        task, (config, dialect) = TASKS[name], args.configs[name]
         options = [f"randomness.seed={seed}", *data_options(task, args.data_dir / task.layout)]
+        inputs = [drawn[task.layout]]
         if start == "scratch":
             options.append("model.backbone.init_cfg=None")
+            work_dir = args.work_dir / "scratch" / f"{config}_seed{seed}"
         else:
-            dialect = task.dialect[args.backbone]
             options.append(f"model.backbone.init_cfg.checkpoint={weights[dialect]}")
-        work_dir = args.work_dir / f"{name}_{start}_seed{seed}"
-        train(config_path(task.config[args.backbone]), work_dir, options, args.budget, threads)
+            inputs.append(weights_hash)
+            work_dir = folder / f"{config}_seed{seed}"
+        train(config_path(config), work_dir, options, inputs, args.budget, threads)
         return metrics_of(work_dir, task)
 
     results: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
@@ -278,26 +328,26 @@ def table(results: dict) -> str:
 def main() -> None:
     args = parse_args()
     began = time.monotonic()
-    make_scenes(args)
-    print(f"Pre-training; its log is {args.work_dir / 'pretraining' / 'log.txt'} ...", flush=True)
+    drawn = make_scenes(args)
+    folder = args.work_dir / args.model
+    print(f"Pre-training; its log is {folder / 'pretraining' / 'log.txt'} ...", flush=True)
     checkpoint = train(
-        config_path(PRETRAINING[args.backbone]),
-        args.work_dir / "pretraining",
+        config_path(MODELS[args.model][0]),
+        folder / "pretraining",
         [f"train_dataloader.dataset.data_root={args.data_dir / 'unlabelled/images/training'}"],
+        drawn["unlabelled"],
         args.budget,
         os.cpu_count() or 1,
     )
-    dialects = {TASKS[name].dialect[args.backbone] for name in args.tasks}
-    weights = {dialect: convert(checkpoint, dialect, args.work_dir) for dialect in dialects}
-    results = compare(args, weights, max((os.cpu_count() or 1) // args.jobs, 1))
+    results = compare(args, checkpoint, drawn, max((os.cpu_count() or 1) // args.jobs, 1))
     text = table(results)
-    (args.work_dir / "table.md").write_text(f"{text}\n")
+    (folder / "table.md").write_text(f"{text}\n")
     minutes = (time.monotonic() - began) / 60
     print(
         f"\n{text}\n\nMeans over {args.seeds} seeds (smallest to largest), {minutes:.0f} min; ",
         end="",
     )
-    print(f"table in {args.work_dir / 'table.md'}")
+    print(f"table in {folder / 'table.md'}")
 
 
 if __name__ == "__main__":

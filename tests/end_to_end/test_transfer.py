@@ -21,18 +21,27 @@ DEMO = ROOT / "configs/demo"
 PRETRAINING = {
     "vit": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
     "swin": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes",
+    "r50": "localmim_r50-mini_1xb32-coslr-1k_scenes",
+    "convnext": "localmim_convnext-mini_1xb32-coslr-1k_scenes",
+    "lomar": "lomar_vit-mini-p8_1xb64-coslr-2k_scenes",
+    "a2mim-r50": "a2mim_r50-mini_1xb32-coslr-1k_scenes",
+    "a2mim-vit": "a2mim_vit-mini-p8_1xb64-coslr-2k_scenes",
 }
-# Config -> its pre-training and the kind of checkpoint that it reads; None: from scratch.
+# Config -> its pre-training and the kind of checkpoint that it reads.
 CHAINS = {
     "vit-mini-p8_1xb32-coslr-300_scenes": ("vit", "localmim"),
     "linear_vit-mini-p8_1xb32-coslr-300_scenes": ("vit", "localmim"),
     "swin-mini-w4_1xb32-coslr-300_scenes": ("swin", "localmim"),
     "upernet_vit-mini-p8_1xb16-coslr-300_scenes": ("vit", "mmseg-mae"),
     "upernet_swin-mini-w4_1xb16-coslr-300_scenes": ("swin", "mmseg"),
-    "upernet_r50-mini_1xb16-coslr-300_scenes": None,
+    "upernet_r50-mini_1xb16-coslr-300_scenes": ("r50", "mmpretrain"),
     "mask-rcnn_vit-mini-p8_sfp_1xb8-coslr-300_scenes": ("vit", "localmim"),
     "mask-rcnn_swin-mini-w4_fpn_1xb8-coslr-300_scenes": ("swin", "mmdet"),
-    "mask-rcnn_r50-mini_fpn_1xb8-coslr-300_scenes": None,
+    "mask-rcnn_r50-mini_fpn_1xb8-coslr-300_scenes": ("a2mim-r50", "mmdet"),
+    "r50-mini_1xb32-coslr-300_scenes": ("a2mim-r50", "localmim"),
+    "convnext-mini_1xb32-coslr-300_scenes": ("convnext", "mmpretrain"),
+    "vit-irpe-mini-p8_1xb32-coslr-300_scenes": ("lomar", "localmim"),
+    "vit-beit-mini-p8_1xb32-coslr-300_scenes": ("a2mim-vit", "mmpretrain"),
 }
 
 
@@ -91,7 +100,7 @@ def weights(tmp_path_factory, scenes):
         cfg = short(name, folder / backbone, scenes)
         RUNNERS.build(cfg).train()
         files[backbone, "localmim"] = folder / backbone / "iter_4.pth"
-    for backbone, dialect in {chain for chain in CHAINS.values() if chain}:
+    for backbone, dialect in set(CHAINS.values()):
         if dialect != "localmim":
             files[backbone, dialect] = folder / f"{backbone}_{dialect}.pth"
             convert_file(files[backbone, "localmim"], files[backbone, dialect], dialect)
@@ -101,12 +110,12 @@ def weights(tmp_path_factory, scenes):
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_pre_trained_model_is_trained_and_evaluated(name, tmp_path, scenes, weights):
     cfg = short(name, tmp_path, scenes)
-    start = weights[CHAINS[name]] if CHAINS[name] else None
-    cfg.model.backbone.init_cfg = start and cfg.model.backbone.init_cfg | {"checkpoint": str(start)}
+    start = weights[CHAINS[name]]
+    cfg.model.backbone.init_cfg.checkpoint = str(start)
     runner = RUNNERS.build(cfg)
     runner.train()
     log = next(tmp_path.rglob("*.log")).read_text()
-    assert (f"tensors loaded from {start}" in log) == (start is not None)
+    assert f"tensors loaded from {start}" in log
     found = runner.val_loop.run()
 
     again = short(name, tmp_path / "test", scenes)
@@ -118,11 +127,20 @@ def test_a_pre_trained_model_is_trained_and_evaluated(name, tmp_path, scenes, we
         assert metrics[key] == pytest.approx(value, abs=1e-6, nan_ok=True), key
 
 
-def test_neighbours_are_found_with_a_checkpoint_of_pre_training(tmp_path, scenes, weights):
-    cfg = on_few_scenes("knn_vit-mini-p8_scenes", tmp_path, scenes)
+@pytest.mark.parametrize(
+    ("name", "backbone"),
+    [("vit-mini-p8", "vit"), ("r50-mini", "r50"), ("r50-mini", "a2mim-r50")],
+)
+def test_neighbours_are_found_with_a_checkpoint_of_pre_training(
+    name, backbone, tmp_path, scenes, weights
+):
+    cfg = on_few_scenes(f"knn_{name}_scenes", tmp_path, scenes)
     cfg.model.k = 3
-    cfg.load_from = str(weights["vit", "localmim"])
+    cfg.load_from = str(weights[backbone, "localmim"])
     assert 0 <= RUNNERS.build(cfg).test()["accuracy/top1"] <= 100
+
+
+def test_neighbours_are_not_sought_with_another_encoder(tmp_path, scenes, weights):
     cfg = on_few_scenes("knn_vit-mini-p8_scenes", tmp_path, scenes)
     cfg.load_from = str(weights["swin", "localmim"])
     with pytest.raises(ValueError, match="nothing|does not fit|is not of the model"):

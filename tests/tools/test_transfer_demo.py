@@ -1,0 +1,77 @@
+"""What the demo takes for done already."""
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def demo(monkeypatch):
+    """The tool as a module whose calls of other tools are noted and leave what they would."""
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "tools/transfer_demo.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "demo", module)  # for its dataclasses
+    spec.loader.exec_module(module)
+    module.calls = []
+
+    def call(log, tool, *arguments, threads=None):
+        module.calls.append(tool)
+        if tool == "tools/train.py":
+            log.parent.mkdir(parents=True, exist_ok=True)
+            (log.parent / "last_checkpoint").write_text(str(log.parent / "iter_4.pth"))
+        else:
+            Path(arguments[1]).mkdir(parents=True)
+
+    monkeypatch.setattr(module, "call", call)
+    return module
+
+
+def test_a_training_is_done_again_only_where_its_result_would_differ(demo, tmp_path):
+    config = demo.config_path("vit-mini-p8_1xb32-coslr-300_scenes")
+    scenes, weights = dict(objects=1), "0123"
+
+    def trains(options=(), inputs=(scenes, weights), budget=1.0) -> bool:
+        demo.calls.clear()
+        found = demo.train(config, tmp_path / "run", list(options), inputs, budget, 1)
+        assert found == tmp_path / "run/iter_4.pth"
+        return bool(demo.calls)
+
+    assert trains() and not trains()
+    assert trains(options=["randomness.seed=1"]) and trains()
+    assert trains(inputs=(dict(objects=4), weights)) and trains()
+    assert trains(inputs=(scenes, "4567")) and trains()
+    assert trains(budget=0.5) and not trains(budget=0.5)
+
+
+def test_scenes_that_were_drawn_otherwise_are_not_taken(demo, tmp_path):
+    args = argparse.Namespace(
+        budget=0.01,
+        tasks=["classification"],
+        data_dir=tmp_path / "data",
+        work_dir=tmp_path / "work",
+    )
+    drawn = demo.make_scenes(args)
+    assert demo.calls == ["tools/make_scenes.py"] * 2
+    assert demo.make_scenes(args) == drawn and len(demo.calls) == 2
+    args.budget = 0.02
+    with pytest.raises(SystemExit, match="unlabelled holds other scenes than .*'train': 60"):
+        demo.make_scenes(args)
+
+
+@pytest.mark.parametrize("name", ["localmim-vit", "lomar-vit", "a2mim-r50"])
+def test_models_have_their_configs_and_tasks(demo, name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["demo", "--model", name])
+    args = demo.parse_args()
+    assert args.tasks == list(args.configs)
+    assert demo.config_path(demo.MODELS[name][0]).exists()
+    assert all(demo.config_path(config).exists() for config, _ in args.configs.values())
+    if name == "lomar-vit":
+        monkeypatch.setattr(sys, "argv", ["demo", "--model", name, "--tasks", "detection"])
+        with pytest.raises(SystemExit):
+            demo.parse_args()
+        assert "lomar-vit has classification, not detection" in capsys.readouterr().err
