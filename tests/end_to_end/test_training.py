@@ -31,13 +31,15 @@ def _on_the_cpu(request, monkeypatch):
 FOLDER_CONFIGS = {
     "vit": "localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py",
     "swin": "localmim/localmim_swin-tiny-w7_1xb128-amp-coslr-200e_folder.py",
+    "resnet": "localmim/localmim_resnet50_1xb128-amp-coslr-200e_folder.py",
+    "lomar": "localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py",
 }
 
 
 def config(work_dir, data_root, kind="vit", **changes) -> Config:
     """The config for a folder of images, made tiny; two iterations an epoch."""
     cfg = Config.fromfile(CONFIGS / FOLDER_CONFIGS[kind])
-    cfg.model = tiny.MODELS[kind]()
+    cfg.model = (tiny.MODELS | tiny.OTHERS)[kind]()
     cfg.train_pipeline[1].scale = 64
     cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
     cfg.merge_from_dict(

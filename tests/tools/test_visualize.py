@@ -12,6 +12,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
+LOMAR_CONFIG = ROOT / "configs/demo/lomar_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+A2MIM_CONFIG = ROOT / "configs/demo/a2mim_r50-mini_1xb32-coslr-1k_scenes.py"  # has no img_size
 SWIN_CONFIG = ROOT / "configs/demo/localmim_swin-mini-w4_1xb16-coslr-8e_photos.py"
 
 
@@ -35,13 +37,17 @@ def checkpoint(tmp_path_factory):
     return save_model(CONFIG, tmp_path_factory.mktemp("model"))
 
 
-@pytest.mark.parametrize("config", [CONFIG, SWIN_CONFIG], ids=["vit", "swin"])
-def test_draws_a_picture_per_scale_and_names_them(tmp_path, config, photo_folder):
+@pytest.mark.parametrize(
+    ("config", "scales"),
+    [(CONFIG, 4), (SWIN_CONFIG, 4), (LOMAR_CONFIG, 1), (A2MIM_CONFIG, 1)],
+    ids=["vit", "swin", "lomar", "a2mim"],
+)
+def test_draws_a_picture_per_scale_and_names_them(tmp_path, config, scales, photo_folder):
     checkpoint = save_model(config, tmp_path)
     done = call(config, checkpoint, photo_folder, "--out-dir", tmp_path / "out", "--max-images", 2)
     assert done.returncode == 0, done.stderr[-3000:]
     written = sorted((tmp_path / "out").iterdir())
-    assert len(written) == 4 and all(f"  {path}" in done.stdout for path in written)
+    assert len(written) == scales and all(f"  {path}" in done.stdout for path in written)
     assert all(min(Image.open(path).size) > 300 for path in written)
 
 

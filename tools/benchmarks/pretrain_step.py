@@ -22,12 +22,15 @@ from multiprocessing.connection import Connection
 import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 from torch import nn
 from tqdm import tqdm
+
+from localmim.models import MaskedImageModel
 
 
 def parse_args() -> argparse.Namespace:
@@ -80,7 +83,8 @@ class Step:
         cfg = get_config(config) if "::" in config else Config.fromfile(config)
         init_default_scope("mmpretrain")
         self.device, self.dtype = torch.device(args.device), getattr(torch, args.dtype)
-        self.model = MODELS.build(cfg.model).to(self.device).train()
+        # One process has nothing to synchronise.
+        self.model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(self.device).train()
         shape = (args.batch_size, *image_shape(cfg, size))
         self.images = torch.randn(shape, device=self.device)
         self.data_samples = data_samples(cfg, args.batch_size)
@@ -94,8 +98,11 @@ class Step:
         generator = getattr(self.model, "target_generator", None)
         if generator is None:
             return 0.0
-        self.model.target_generator = StoredTargets(generator(self.images))
-        return statistics.median(self._timed(lambda: generator(self.images)) for _ in range(steps))
+        images = self.images
+        if isinstance(self.model, MaskedImageModel):
+            images = self.model.views(images)
+        self.model.target_generator = StoredTargets(generator(images))
+        return statistics.median(self._timed(lambda: generator(images)) for _ in range(steps))
 
     def _timed(self, function) -> float:
         if self.device.type == "cuda":
