@@ -80,8 +80,9 @@ $(TEST_STAMP): $(STAMP) $(TEST_REQUIREMENTS)
 	$(BIN)/pip install --no-deps --no-index --find-links $(WHEELS) --force-reinstall $(MMCV_$(STACK))
 	touch $@
 
+# Two processes of one thread each: most of the time is not torch's.
 test: $(TEST_STAMP)
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 lint: install
 	$(BIN)/ruff check .

@@ -32,6 +32,23 @@ def test_other_sizes_channels_and_bins_train(kind, size, channels, bins):
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
 
 
+def test_each_loss_reaches_its_own_tap_and_the_first_layer(kind):
+    torch.manual_seed(0)
+    model = MODELS.build(tiny.MODELS[kind]())
+    images = torch.randn(2, 3, 64, 64)
+    mask = model.mask_generator(images)
+    taps = model.backbone(images, mask)
+    copies = [tap.detach().requires_grad_() for tap in taps]
+    losses = model.head.loss(model.neck(copies, mask), model.target_generator(images), mask)
+    first = next(p for p in model.backbone.parameters() if p.requires_grad and p.ndim == 4)
+    for number, loss in enumerate(losses.values()):
+        gradients = torch.autograd.grad(loss, copies, allow_unused=True, retain_graph=True)
+        reached = [g is not None and g.abs().sum() > 0 for g in gradients]
+        assert reached == [number == other for other in range(4)]
+        (upstream,) = torch.autograd.grad(taps[number], first, gradients[number], retain_graph=True)
+        assert upstream.abs().sum() > 0
+
+
 def test_a_single_tap_is_not_localmim():
     config = tiny.localmim(out_indices=(-1,))
     with pytest.raises(ValueError, match="two taps or more.*MaskedImageModel"):
