@@ -65,7 +65,7 @@ class LoMaR(MaskedImageModel):
         for name, value in (("window_size", window_size), ("num_windows", num_windows)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value}")
-        cell, patch = self.mask_generator.cell_size, self.backbone.patch_size
+        cell, patch = self.mask_generator.cell_size, getattr(self.backbone, "patch_size", None)
         if cell != patch:
             raise ValueError(
                 f"cell_size of the mask generator, {cell}, must be the backbone's patch_size, "

@@ -18,7 +18,8 @@ class MaskedImageModel(BaseSelfSupervisor):
     - ``backbone(images, mask) -> T features``
     - ``neck(features, mask) -> T predictions``
     - ``target_generator(images) -> T targets``
-    - ``head.loss(predictions, targets, mask) -> {"loss_0": ..., "loss_{T-1}": ...}``
+    - ``head.loss(predictions, targets, mask) -> {"loss_0": ..., "loss_{T-1}": ...}``, or other
+      names that start with "loss"
 
     Args:
         backbone: with taps at T layers.
