@@ -23,7 +23,7 @@ from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 
 from localmim.checkpoints import convert_file, init_weights
-from localmim.models import SparseSwin, SparseViT
+from localmim.models import IRPEViT, SparseSwin, SparseViT
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(
@@ -42,6 +42,7 @@ ENCODERS = {
     "resnet50": lambda: ResNet(50),
     "resnet101": lambda: ResNet(101),
     "convnext-tiny": lambda: ConvNeXt("tiny", gap_before_final_norm=False),
+    "vit-base-p16_lomar": lambda: IRPEViT("base"),
     "vit-small-p16_a2mim": lambda: pretrained_beit("deit-small"),
     "vit-base-p16_a2mim": lambda: pretrained_beit("base"),
 }

@@ -24,8 +24,8 @@ class PackedResNet(ResNet):
     Without a mask it *is* the parent, under the parent's parameter names. With a mask, features
     are kept at visible cells only, all the way: every convolution sees zeros at hidden cells, and
     every batch norm has the statistics of visible positions. Nothing of what is hidden reaches a
-    feature, visible features keep the statistics that they have in whole images, and 1x1
-    convolutions, norms and activations are computed on the visible part alone.
+    feature or a statistic, and 1x1 convolutions, norms and activations are computed on the visible
+    part alone.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
