@@ -1,6 +1,8 @@
 """Write a labelled set of procedural scenes: textured objects of ten shapes, drawn from a seed."""
 
 import argparse
+import json
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -16,6 +18,7 @@ EPILOG = """layouts:
           to be read with reduce_zero_label=True
   coco    detection and instance segmentation: {train,val}2017/*.jpg,
           annotations/instances_{train,val}2017.json
+Beside them scenes.json tells how the scenes were drawn.
 
 example:
   python tools/make_scenes.py coco data/scenes_coco --train 2000 --val 500 --workers 8
@@ -58,6 +61,9 @@ def main(argv: list[str] | None = None) -> None:
         scenes = SceneSet(args.train, args.val, tuple(args.size), args.seed, args.max_objects)
         with tqdm(total=args.train + args.val, unit="scene", delay=0.2) as bar:
             WRITERS[args.layout](args.out_dir, scenes, args.workers, bar.update)
+        names = ("layout", "train", "val", "size", "seed", "max_objects")
+        record = json.dumps({name: getattr(args, name) for name in names})
+        (Path(args.out_dir) / "scenes.json").write_text(f"{record}\n")
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print(

@@ -214,6 +214,17 @@ def data_options(task: Task, folder: Path) -> list[str]:
     return options + [f"{setting}={folder / path}" for setting, path in task.data_options]
 
 
+def check_scenes(folder: Path, settings: dict) -> None:
+    """Refuse a folder whose scenes were drawn in another way than by these settings."""
+    record = folder / "scenes.json"
+    found = json.loads(record.read_text()) if record.exists() else "no scenes.json that tells"
+    if found != settings:
+        raise SystemExit(
+            f"error: {folder} does not hold the scenes that are asked for, {settings}, but "
+            f"{found}; delete it or choose another --data-dir"
+        )
+
+
 def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
     """Draw what is not there: scenes of up to four objects, of which pre-training takes the images
     alone, and scenes of one object for the tasks, as most of ImageNet's are.
@@ -225,15 +236,17 @@ def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
     layouts = {TASKS[name].layout: (TASKS[name].layout, 1) for name in args.tasks}
     drawn = {}
     for folder, (layout, objects) in {"unlabelled": ("ade20k", 4), **layouts}.items():
-        settings = dict(layout=layout, train=counts[0], val=counts[1], size=SIZE, objects=objects)
-        drawn[folder] = settings
-        destination, record = args.data_dir / folder, args.data_dir / f"{folder}.json"
+        drawn[folder] = dict(
+            layout=layout,
+            train=counts[0],
+            val=counts[1],
+            size=[SIZE, SIZE],
+            seed=0,
+            max_objects=objects,
+        )
+        destination = args.data_dir / folder
         if destination.exists():
-            if not record.exists() or json.loads(record.read_text()) != settings:
-                raise SystemExit(
-                    f"error: {destination} holds other scenes than {settings}; delete it or choose "
-                    "another --data-dir"
-                )
+            check_scenes(destination, drawn[folder])
             continue
         print(f"Drawing {sum(counts)} scenes into {destination} ...", flush=True)
         call(
@@ -242,7 +255,6 @@ def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
             *("--train", counts[0], "--val", counts[1], "--size", SIZE, SIZE),
             *("--workers", 2 if sum(counts) > 100 else 1),
         )
-        record.write_text(json.dumps(settings))
     return drawn
 
 

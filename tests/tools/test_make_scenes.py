@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ def test_options_reach_the_writer(main, tmp_path):
         sorted(p.read_bytes() for p in (tmp_path / n).rglob("*.png")) for n in ("one", "two")
     ]
     assert pictures[0] == pictures[1]
+    assert json.loads((tmp_path / "one/scenes.json").read_text()) == dict(
+        layout="folder", train=3, val=2, size=[32, 48], seed=7, max_objects=2
+    )
 
 
 @pytest.mark.parametrize(

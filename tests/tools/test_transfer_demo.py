@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def demo(monkeypatch):
-    """The tool as a module whose calls of other tools are noted and leave what they would."""
+    """The tool as a module that notes which tools it calls, and does not train."""
     spec = importlib.util.spec_from_file_location("demo", ROOT / "tools/transfer_demo.py")
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "demo", module)  # for its dataclasses
     spec.loader.exec_module(module)
-    module.calls = []
+    module.calls, really_call = [], module.call
 
     def call(log, tool, *arguments, threads=None):
         module.calls.append(tool)
@@ -25,7 +25,7 @@ def demo(monkeypatch):
             log.parent.mkdir(parents=True, exist_ok=True)
             (log.parent / "last_checkpoint").write_text(str(log.parent / "iter_4.pth"))
         else:
-            Path(arguments[1]).mkdir(parents=True)
+            really_call(log, tool, *arguments, threads=threads)
 
     monkeypatch.setattr(module, "call", call)
     return module
@@ -59,7 +59,11 @@ def test_scenes_that_were_drawn_otherwise_are_not_taken(demo, tmp_path):
     assert demo.calls == ["tools/make_scenes.py"] * 2
     assert demo.make_scenes(args) == drawn and len(demo.calls) == 2
     args.budget = 0.02
-    with pytest.raises(SystemExit, match="unlabelled holds other scenes than .*'train': 60"):
+    with pytest.raises(SystemExit, match="unlabelled does not hold .*'train': 60.*'train': 30"):
+        demo.make_scenes(args)
+    (tmp_path / "data/folder/scenes.json").unlink()
+    args.budget = 0.01
+    with pytest.raises(SystemExit, match="data/folder does not hold .* but no scenes.json"):
         demo.make_scenes(args)
 
 
