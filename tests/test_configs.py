@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import DATASETS, MODELS
 
+from localmim.engine import settle_image_size
 from localmim.models import FrequencyHead, MaskedImageModel
 
 ROOT = Path(__file__).parents[1]
@@ -38,16 +39,17 @@ def test_there_are_configs():
 @pytest.mark.parametrize("path", PRETRAINING, ids=[path.stem for path in PRETRAINING])
 def test_model_optimiser_and_pipeline_build_and_targets_fit(path):
     cfg = Config.fromfile(path)
+    settle_image_size(cfg)
     model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
     assert isinstance(model, MaskedImageModel)
     build_optim_wrapper(model, cfg.optim_wrapper)
     dataset = cfg.train_dataloader.dataset
     dataset = dataset.get("dataset", dataset)
     crop = next(step for step in dataset.pipeline if step["type"] == "RandomResizedCrop")
-    size = (crop.scale, crop.scale)
-    assert size == tuple(getattr(model.backbone, "img_size", size))
+    width, height = crop.scale if isinstance(crop.scale, tuple) else (crop.scale, crop.scale)
+    assert (height, width) == tuple(getattr(model.backbone, "img_size", (height, width)))
     assert dataset.type in ("ImageNet", "UnlabelledImages") and dataset.type in DATASETS
-    images = torch.randn(1, 3, crop.scale, crop.scale)
+    images = torch.randn(1, 3, height, width)
     with torch.no_grad():
         losses = model.eval().loss(images)
     if isinstance(model.head, FrequencyHead):

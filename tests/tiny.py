@@ -14,8 +14,6 @@ def localmim(size=64, channels=3, bins=9, **backbone) -> dict:
         mask_generator=dict(type="RandomMasking"),
         neck=dict(
             type="LocalDecoders",
-            in_channels=32,
-            out_channels=channels * bins,
             embed_dims=16,
             num_heads=2,
         ),
@@ -30,38 +28,28 @@ def localmim_swin(size=64, channels=3, bins=9, shared=True, **backbone) -> dict:
     return dict(
         type="LocalMIM",
         backbone=dict(type="SparseSwin", **settings | backbone),
-        mask_generator=dict(type="RandomMasking", cell_size=32, shared=shared),
+        mask_generator=dict(type="RandomMasking", shared=shared),
         neck=dict(
             type="LocalDecoders",
-            in_channels=(32, 64, 128, 128),
-            out_channels=channels * bins,
-            scales=(1, 1, 1, 1),
             embed_dims=(16, 32, 32, 32),
             num_heads=2,
-            norm_inputs=False,
-            num_extra_tokens=0,
         ),
         target_generator=dict(type="MultiScaleHOG", bins=bins, cells=(8, 16, 32, 32)),
         head=dict(type="ReconstructionHead"),
     )
 
 
-def localmim_cnn(backbone: dict, widths, norm_inputs: bool, channels=3, bins=9) -> dict:
+def localmim_cnn(backbone: dict, channels=3, bins=9) -> dict:
     """A LocalMIM on a convolutional encoder."""
     return dict(
         type="LocalMIM",
         backbone=dict(in_channels=channels, **backbone),
-        mask_generator=dict(type="RandomMasking", cell_size=32, ratio=0.6),
+        mask_generator=dict(type="RandomMasking", ratio=0.6),
         neck=dict(
             type="LocalDecoders",
-            in_channels=widths,
-            out_channels=channels * bins,
-            scales=(2, 1, 1, 1),
             merges=(2, 1, 1, 1),
             embed_dims=16,
             num_heads=2,
-            norm_inputs=norm_inputs,
-            num_extra_tokens=0,
         ),
         target_generator=dict(type="MultiScaleHOG", bins=bins),
         head=dict(type="ReconstructionHead"),
@@ -70,13 +58,13 @@ def localmim_cnn(backbone: dict, widths, norm_inputs: bool, channels=3, bins=9) 
 
 def localmim_resnet(size=64, channels=3, bins=9) -> dict:
     """A LocalMIM ResNet-50 with an eighth of the width, for images of any size."""
-    return localmim_cnn(RESNET, (32, 64, 128, 256), True, channels, bins)
+    return localmim_cnn(RESNET, channels, bins)
 
 
 def localmim_convnext(size=64, channels=3, bins=9) -> dict:
     """A LocalMIM ConvNeXt 16 to 128 wide."""
     backbone = dict(type="PackedConvNeXt", arch=CONVNEXT_ARCH)
-    return localmim_cnn(backbone, (16, 32, 64, 128), False, channels, bins)
+    return localmim_cnn(backbone, channels, bins)
 
 
 def lomar(size=64, channels=3, **settings) -> dict:
@@ -88,7 +76,7 @@ def lomar(size=64, channels=3, **settings) -> dict:
             num_windows=3,
             backbone=dict(type="IRPEViT", arch=ARCH, img_size=size, in_channels=channels),
             mask_generator=dict(type="RandomMasking", ratio=0.8, rounding="down"),
-            neck=dict(type="LinearDecoder", in_channels=32, out_channels=256 * channels),
+            neck=dict(type="LinearDecoder"),
             target_generator=dict(type="MultiScalePixels", patch_sizes=(16,)),
             head=dict(type="ReconstructionHead"),
         )
@@ -96,13 +84,13 @@ def lomar(size=64, channels=3, **settings) -> dict:
     )
 
 
-def a2mim(backbone: dict, width: int, upscale: int, head: dict, channels=3) -> dict:
+def a2mim(backbone: dict, head: dict, channels=3) -> dict:
     """A2MIM on any encoder."""
     return dict(
         type="MaskedImageModel",
         backbone=dict(in_channels=channels, **backbone),
         mask_generator=dict(type="RandomMasking", cell_size=32, ratio=0.6),
-        neck=dict(type="LinearDecoder", in_channels=width, out_channels=channels, upscale=upscale),
+        neck=dict(type="LinearDecoder"),
         target_generator=dict(type="MultiScalePixels", patch_sizes=(1,), normalize=False),
         head=dict(type="FrequencyHead", **head),
     )
@@ -111,19 +99,19 @@ def a2mim(backbone: dict, width: int, upscale: int, head: dict, channels=3) -> d
 def a2mim_resnet(size=64, channels=3) -> dict:
     """A2MIM on a ResNet-50 with an eighth of the width."""
     head = dict(focal=True, frequency_weight=0.5, visible_weight=1e-3)
-    return a2mim(RESNET | dict(type="MaskedResNet"), 256, 32, head, channels)
+    return a2mim(RESNET | dict(type="MaskedResNet"), head, channels)
 
 
 def a2mim_convnext(size=64, channels=3) -> dict:
     """A2MIM on a ConvNeXt 16 to 128 wide."""
     backbone = dict(type="MaskedConvNeXt", arch=CONVNEXT_ARCH)
-    return a2mim(backbone, 128, 32, dict(focal=True, frequency_weight=0.0), channels)
+    return a2mim(backbone, dict(focal=True, frequency_weight=0.0), channels)
 
 
 def a2mim_vit(size=64, channels=3) -> dict:
     """A2MIM on a ViT 32 wide with 8 blocks."""
     backbone = dict(type="MaskedViT", arch=ARCH, img_size=size, drop_path_rate=0.1)
-    return a2mim(backbone, 32, 16, {}, channels)
+    return a2mim(backbone, {}, channels)
 
 
 # LocalMIM on each kind of encoder.

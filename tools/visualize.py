@@ -17,6 +17,7 @@ from tqdm import tqdm
 from localmim.analysis import reconstruction_figures
 from localmim.checkpoints import load_from_file, load_into
 from localmim.data.unlabelled import EXTENSIONS
+from localmim.engine import settle_image_size
 from localmim.models import MaskedImageModel
 
 
@@ -117,6 +118,7 @@ def draw(args: argparse.Namespace) -> list[Path]:
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope("mmpretrain")
+    settle_image_size(cfg)
     model = load_model(cfg, args.checkpoint)
     images = load_images(paths, cfg, model)
     torch.manual_seed(args.seed)

@@ -3,6 +3,5 @@ _base_ = "a2mim_resnet50_8xb256-amp-coslr-300e_in1k.py"
 
 model = dict(
     backbone=dict(_delete_=True, type="MaskedConvNeXt", arch="tiny"),
-    neck=dict(in_channels=768),
     head=dict(frequency_weight=0.0),
 )

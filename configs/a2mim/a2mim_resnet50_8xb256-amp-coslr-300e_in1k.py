@@ -13,8 +13,8 @@ model = dict(
         depth=50,
         norm_cfg=dict(type="SyncBN"),  # becomes BN on one process or without a GPU
     ),
-    mask_generator=dict(type="RandomMasking", cell_size=32, ratio=0.6),
-    neck=dict(type="LinearDecoder", in_channels=2048, out_channels=3, upscale=32),
+    mask_generator=dict(type="RandomMasking", ratio=0.6),
+    neck=dict(type="LinearDecoder"),
     target_generator=dict(type="MultiScalePixels", patch_sizes=(1,), normalize=False),
     # Focal L1 on hidden pixels, focal frequency loss.
     head=dict(type="FrequencyHead", focal=True, frequency_weight=0.5, visible_weight=1e-3),

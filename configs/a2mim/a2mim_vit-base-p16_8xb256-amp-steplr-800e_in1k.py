@@ -8,9 +8,9 @@ _base_ = [
 model = dict(
     type="MaskedImageModel",
     # Hidden pixels are their image's mean; a mask token is added to the patch embeddings.
-    backbone=dict(type="MaskedViT", arch="base", img_size=224, patch_size=16, drop_path_rate=0.1),
+    backbone=dict(type="MaskedViT", arch="base", patch_size=16, drop_path_rate=0.1),
     mask_generator=dict(type="RandomMasking", cell_size=32, ratio=0.6),
-    neck=dict(type="LinearDecoder", in_channels=768, out_channels=3, upscale=16),
+    neck=dict(type="LinearDecoder"),
     target_generator=dict(type="MultiScalePixels", patch_sizes=(1,), normalize=False),
     # L1 on hidden pixels, focal frequency loss.
     head=dict(type="FrequencyHead", focal=False, frequency_weight=0.1, visible_weight=0.0),

@@ -8,20 +8,9 @@ _base_ = [
 
 model = dict(
     type="MaskedImageModel",
-    backbone=dict(
-        type="SparseSwin", arch="base", img_size=224, window_size=7, out_indices=(3,), norm_eps=1e-6
-    ),
-    mask_generator=dict(type="RandomMasking", cell_size=32, ratio=0.75, shared=True),
-    neck=dict(
-        type="LocalDecoders",
-        in_channels=1024,
-        out_channels=3072,  # 32x32 pixels of 3 colours
-        scales=(1,),
-        embed_dims=512,
-        num_heads=16,
-        norm_inputs=False,
-        num_extra_tokens=0,
-    ),
+    backbone=dict(type="SparseSwin", arch="base", window_size=7, out_indices=(3,), norm_eps=1e-6),
+    mask_generator=dict(type="RandomMasking", ratio=0.75, shared=True),
+    neck=dict(type="LocalDecoders", embed_dims=512, num_heads=16),
     target_generator=dict(type="MultiScalePixels", patch_sizes=(32,)),
     head=dict(type="ReconstructionHead"),
 )

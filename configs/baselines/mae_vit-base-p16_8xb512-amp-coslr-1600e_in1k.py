@@ -7,18 +7,9 @@ _base_ = [
 
 model = dict(
     type="MaskedImageModel",
-    backbone=dict(type="SparseViT", arch="base", img_size=224, patch_size=16, out_indices=(-1,)),
-    mask_generator=dict(type="RandomMasking", cell_size=16, ratio=0.75),
-    neck=dict(
-        type="LocalDecoders",
-        in_channels=768,
-        out_channels=768,  # 16x16 pixels of 3 colours
-        scales=(1,),
-        embed_dims=512,
-        depth=8,
-        num_heads=16,
-        norm_inputs=False,
-    ),
+    backbone=dict(type="SparseViT", arch="base", patch_size=16, out_indices=(-1,)),
+    mask_generator=dict(type="RandomMasking", ratio=0.75),
+    neck=dict(type="LocalDecoders", embed_dims=512, depth=8, num_heads=16),
     target_generator=dict(type="MultiScalePixels", patch_sizes=(16,)),
     head=dict(type="ReconstructionHead"),
 )

@@ -4,7 +4,7 @@
 _base_ = "mae_vit-base-p16_8xb512-amp-coslr-1600e_in1k.py"
 
 model = dict(
-    neck=dict(out_channels=27, scales=(2,), depth=1),
+    neck=dict(depth=1),
     target_generator=dict(_delete_=True, type="MultiScaleHOG", bins=9, cells=(8,)),
 )
 

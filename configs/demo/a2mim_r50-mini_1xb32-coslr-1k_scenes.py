@@ -4,7 +4,7 @@ _base_ = "localmim_r50-mini_1xb32-coslr-1k_scenes.py"
 model = dict(
     type="MaskedImageModel",
     backbone=dict(type="MaskedResNet"),
-    neck=dict(_delete_=True, type="LinearDecoder", in_channels=512, out_channels=3, upscale=32),
+    neck=dict(_delete_=True, type="LinearDecoder"),
     target_generator=dict(
         _delete_=True, type="MultiScalePixels", patch_sizes=(1,), normalize=False
     ),

@@ -5,7 +5,7 @@ model = dict(
     type="MaskedImageModel",
     backbone=dict(type="MaskedViT", out_indices=(-1,), drop_path_rate=0.1),
     mask_generator=dict(cell_size=16),
-    neck=dict(_delete_=True, type="LinearDecoder", in_channels=128, out_channels=3, upscale=8),
+    neck=dict(_delete_=True, type="LinearDecoder"),
     target_generator=dict(
         _delete_=True, type="MultiScalePixels", patch_sizes=(1,), normalize=False
     ),

@@ -7,5 +7,4 @@ model = dict(
         type="PackedConvNeXt",
         arch=dict(depths=[2, 2, 6, 2], channels=[32, 64, 128, 256]),
     ),
-    neck=dict(in_channels=(32, 64, 128, 256), norm_inputs=False),
 )

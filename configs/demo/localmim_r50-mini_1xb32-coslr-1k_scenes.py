@@ -3,20 +3,11 @@ _base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
 
 model = dict(
     backbone=dict(_delete_=True, type="PackedResNet", depth=50, stem_channels=16, base_channels=16),
-    mask_generator=dict(cell_size=32),
-    neck=dict(
-        in_channels=(64, 128, 256, 512),
-        scales=(2, 1, 1, 1),
-        merges=(2, 1, 1, 1),
-        embed_dims=64,
-        norm_inputs=True,
-        num_extra_tokens=0,
-    ),
+    neck=dict(merges=(2, 1, 1, 1), embed_dims=64),
     target_generator=dict(cells=(4, 8, 16, 32)),
 )
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].scale = 128
-train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
+image_size = 128
+train_dataloader = dict(batch_size=32)
 
 train_cfg = dict(max_iters=1000, val_interval=1001)

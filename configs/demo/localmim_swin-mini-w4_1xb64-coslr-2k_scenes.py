@@ -6,22 +6,13 @@ model = dict(
         _delete_=True,
         type="SparseSwin",
         arch=dict(embed_dims=48, depths=[2, 2, 4, 2], num_heads=[2, 4, 8, 16]),
-        img_size=128,
         window_size=4,
         out_indices=(0, 1, 2, 3),
         norm_eps=1e-6,
     ),
-    mask_generator=dict(cell_size=32, shared=True),
-    neck=dict(
-        in_channels=(96, 192, 384, 384),
-        scales=(1, 1, 1, 1),
-        embed_dims=(64, 96, 96, 96),
-        norm_inputs=False,
-        num_extra_tokens=0,
-    ),
+    mask_generator=dict(shared=True),
+    neck=dict(embed_dims=(64, 96, 96, 96)),
     target_generator=dict(cells=(8, 16, 32, 32)),
 )
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].scale = 128
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+image_size = 128

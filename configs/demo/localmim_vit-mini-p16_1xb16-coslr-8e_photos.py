@@ -1,35 +1,24 @@
 # A small LocalMIM ViT on random crops of real photographs: minutes on two CPU cores.
 # Tuned for about a thousand iterations; it is no recipe for useful weights.
 _base_ = [
+    "../_base_/models/localmim_vit-base-p16.py",
     "../_base_/datasets/folder_bs128_mim.py",
     "../_base_/schedules/adamw_coslr_mim.py",
     "../_base_/default_runtime.py",
 ]
 
 model = dict(
-    type="LocalMIM",
     backbone=dict(
-        type="SparseViT",
-        arch=dict(embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512),
-        img_size=96,
-        patch_size=16,
-        out_indices=(1, 3, -3, -1),
+        arch=dict(
+            _delete_=True, embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512
+        )
     ),
-    mask_generator=dict(type="RandomMasking", cell_size=16, ratio=0.75),
-    neck=dict(
-        type="LocalDecoders",
-        in_channels=128,
-        out_channels=27,
-        scales=(4, 2, 1, 0.5),
-        embed_dims=96,
-        num_heads=4,
-    ),
-    target_generator=dict(type="MultiScaleHOG", bins=9, cells=(4, 8, 16, 32)),
-    head=dict(type="ReconstructionHead"),
+    neck=dict(embed_dims=96, num_heads=4),
 )
 
+image_size = 96
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].update(scale=96, crop_ratio_range=(0.4, 1.0))
+train_pipeline[1].crop_ratio_range = (0.4, 1.0)
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,

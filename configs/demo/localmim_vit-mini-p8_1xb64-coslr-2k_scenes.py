@@ -1,35 +1,27 @@
 # A small LocalMIM ViT on procedural scenes, the first link of the transfer demo: minutes on two
 # CPU cores. Patches of 8 pixels, because 64x64 has but 16 of 16.
 _base_ = [
+    "../_base_/models/localmim_vit-base-p16.py",
     "../_base_/datasets/folder_bs128_mim.py",
     "../_base_/schedules/adamw_coslr_scenes.py",
     "../_base_/iterations_runtime.py",
 ]
 
 model = dict(
-    type="LocalMIM",
     backbone=dict(
-        type="SparseViT",
-        arch=dict(embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512),
-        img_size=64,
+        arch=dict(
+            _delete_=True, embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512
+        ),
         patch_size=8,
-        out_indices=(1, 3, -3, -1),
     ),
-    mask_generator=dict(type="RandomMasking", cell_size=8, ratio=0.6),
-    neck=dict(
-        type="LocalDecoders",
-        in_channels=128,
-        out_channels=27,
-        scales=(2, 1, 1, 0.5),
-        embed_dims=96,
-        num_heads=4,
-    ),
-    target_generator=dict(type="MultiScaleHOG", bins=9, cells=(4, 8, 8, 16)),
-    head=dict(type="ReconstructionHead"),
+    mask_generator=dict(ratio=0.6),
+    neck=dict(embed_dims=96, num_heads=4),
+    target_generator=dict(cells=(4, 8, 8, 16)),
 )
 
+image_size = 64
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].update(scale=64, crop_ratio_range=(0.5, 1.0))
+train_pipeline[1].crop_ratio_range = (0.5, 1.0)
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,

@@ -7,11 +7,6 @@ model = dict(
     num_windows=4,
     backbone=dict(type="IRPEViT", out_indices=(-1,)),
     mask_generator=dict(ratio=0.8, rounding="down"),
-    neck=dict(
-        _delete_=True,
-        type="LinearDecoder",
-        in_channels=128,
-        out_channels=192,  # 8x8 pixels of 3 colours
-    ),
+    neck=dict(_delete_=True, type="LinearDecoder"),
     target_generator=dict(_delete_=True, type="MultiScalePixels", patch_sizes=(8,)),
 )

@@ -2,6 +2,5 @@
 _base_ = "localmim_resnet50_8xb256-amp-coslr-100e_in1k.py"
 
 model = dict(
-    backbone=dict(_delete_=True, type="PackedConvNeXt", arch="tiny", out_indices=(0, 1, 2, 3)),
-    neck=dict(in_channels=(96, 192, 384, 768), norm_inputs=False),
+    backbone=dict(_delete_=True, type="PackedConvNeXt", arch="tiny", out_indices=(0, 1, 2, 3))
 )

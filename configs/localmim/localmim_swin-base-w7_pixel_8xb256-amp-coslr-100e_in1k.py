@@ -2,6 +2,5 @@
 _base_ = "localmim_swin-base-w7_8xb256-amp-coslr-100e_in1k.py"
 
 model = dict(
-    neck=dict(out_channels=(192, 768, 3072, 3072)),
-    target_generator=dict(_delete_=True, type="MultiScalePixels", patch_sizes=(8, 16, 32, 32)),
+    target_generator=dict(_delete_=True, type="MultiScalePixels", patch_sizes=(8, 16, 32, 32))
 )

@@ -10,14 +10,10 @@ model = dict(
     window_size=7,
     num_windows=4,
     # Relative positions in every block, mask tokens in the sequence.
-    backbone=dict(type="IRPEViT", arch="base", img_size=224, patch_size=16),
+    backbone=dict(type="IRPEViT", arch="base", patch_size=16),
     # 39 of 49 patches.
-    mask_generator=dict(type="RandomMasking", cell_size=16, ratio=0.8, rounding="down"),
-    neck=dict(
-        type="LinearDecoder",
-        in_channels=768,
-        out_channels=768,  # 16x16 pixels of 3 colours
-    ),
+    mask_generator=dict(type="RandomMasking", ratio=0.8, rounding="down"),
+    neck=dict(type="LinearDecoder"),
     target_generator=dict(type="MultiScalePixels", patch_sizes=(16,)),
     head=dict(type="ReconstructionHead"),
 )

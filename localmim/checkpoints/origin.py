@@ -4,7 +4,15 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-_WITH_DEFAULT_SIZE = ("SparseViT", "SparseSwin", "VisionTransformer", "SwinTransformer")
+_WITH_DEFAULT_SIZE = (
+    "BEiTViT",
+    "IRPEViT",
+    "MaskedViT",
+    "SparseSwin",
+    "SparseViT",
+    "SwinTransformer",
+    "VisionTransformer",
+)
 
 
 def origin_of(content: Mapping[str, Any]) -> dict[str, Any]:

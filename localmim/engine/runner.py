@@ -1,9 +1,11 @@
 """mmengine's runner, with an exact learning rate and nothing half-written or half-loaded."""
 
+import copy
 import os
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.dist import broadcast, master_only
 from mmengine.model import is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
@@ -14,6 +16,7 @@ from torch import nn
 from localmim.checkpoints import compare_state_dicts, init_weights, why_not_whole
 
 from .data_checks import check_data_paths
+from .image_size import settle_image_size
 
 
 @RUNNERS.register_module()
@@ -28,9 +31,21 @@ class LocalMIMRunner(Runner):
       received is logged;
     - resuming from a checkpoint that does not fit the model is an error, so is testing with one,
       and so is loading one of which nothing fits;
+    - ``image_size`` of a pre-training config sets backbone and crops, which otherwise must agree;
     - data that does not exist is an error before anything else;
     - SyncBN becomes BN also where several processes train on CPUs.
     """
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> "LocalMIMRunner":
+        """Build the runner of a config, all of whose images have one size.
+
+        Raises:
+            ValueError: backbone and crops of a pre-training are meant for different sizes.
+        """
+        cfg = copy.deepcopy(cfg)
+        settle_image_size(cfg)
+        return super().from_cfg(cfg)
 
     def train(self) -> nn.Module:
         """Train, once the training and validation data is known to be there."""

@@ -21,9 +21,8 @@ class LocalMIM(MaskedImageModel):
 
     def __init__(self, **parts) -> None:
         super().__init__(**parts)
-        taps = tuple(self.backbone.out_indices)
-        if len(taps) < 2:
+        if len(self.backbone.taps) < 2:
             raise ValueError(
-                f"LocalMIM reconstructs at two taps or more, but out_indices of the backbone are "
-                f"{taps}; with one tap use MaskedImageModel"
+                "LocalMIM reconstructs at two taps or more, but the backbone has one: name several "
+                "out_indices, or use MaskedImageModel"
             )

@@ -57,7 +57,7 @@ class LoMaR(MaskedImageModel):
     Args:
         window_size: side of a window in patches.
         num_windows: windows of an image, n.
-        **parts: as in :class:`MaskedImageModel`; the mask generator's cells are the patches.
+        **parts: as in :class:`MaskedImageModel`; the mask generator's cells are the backbone's.
     """
 
     def __init__(self, window_size: int = 7, num_windows: int = 4, **parts) -> None:
@@ -65,11 +65,11 @@ class LoMaR(MaskedImageModel):
         for name, value in (("window_size", window_size), ("num_windows", num_windows)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value}")
-        cell, patch = self.mask_generator.cell_size, getattr(self.backbone, "patch_size", None)
+        cell, patch = self.mask_generator.cell_size, self.backbone.cell_size
         if cell != patch:
             raise ValueError(
-                f"cell_size of the mask generator, {cell}, must be the backbone's patch_size, "
-                f"{patch}: LoMaR hides single patches of its windows"
+                f"cell_size of the mask generator, {cell}, must be the backbone's, {patch}: LoMaR "
+                "hides single patches of its windows; leave it out"
             )
         self.window_size = window_size
         self.num_windows = num_windows

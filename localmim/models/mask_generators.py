@@ -18,7 +18,7 @@ class RandomMasking(BaseModule):
     mask alone can be planned without waiting for the device.
 
     Args:
-        cell_size: side of a cell in pixels.
+        cell_size: side of a cell in pixels; a model gives its backbone's unless the config has one.
         ratio: hidden part of the cells, in (0, 1).
         shared: one mask for all images of a batch on a device, as GreenMIM (Huang et al. 2022) and
             LocalMIM do on a Swin, instead of one for each image.
@@ -29,7 +29,7 @@ class RandomMasking(BaseModule):
 
     def __init__(
         self,
-        cell_size: int = 16,
+        cell_size: int,
         ratio: float = 0.75,
         shared: bool = False,
         rounding: str = "up",

@@ -6,13 +6,14 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from localmim.masking import PatchMask
+from localmim.wiring import check_parts, check_strides
 
 
 @MODELS.register_module()
 class MaskedImageModel(BaseSelfSupervisor):
     """Hide a part of each image and predict targets there from what is visible.
 
-    The parts, each a registered module (or its config):
+    The parts, each the config of a registered module:
 
     - ``mask_generator(images) -> PatchMask``
     - ``backbone(images, mask) -> T features``
@@ -20,6 +21,11 @@ class MaskedImageModel(BaseSelfSupervisor):
     - ``target_generator(images) -> T targets``
     - ``head.loss(predictions, targets, mask) -> {"loss_0": ..., "loss_{T-1}": ...}``, or other
       names that start with "loss"
+
+    They are fitted to each other here (see :mod:`localmim.wiring`): the neck is built with the
+    ``taps`` that the backbone describes and the ``maps`` that the target generator makes of the
+    backbone's channels, the mask generator with the backbone's ``cell_size`` unless its config has
+    one.
 
     Args:
         backbone: with taps at T layers.
@@ -29,6 +35,10 @@ class MaskedImageModel(BaseSelfSupervisor):
         head: the loss.
         data_preprocessor: as in mmpretrain's self-supervised models.
         init_cfg: as in mmengine.
+
+    Raises:
+        TypeError: the backbone or the target generator does not describe itself.
+        ValueError: the parts do not go together.
     """
 
     def __init__(
@@ -41,15 +51,31 @@ class MaskedImageModel(BaseSelfSupervisor):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        encoder, targets = MODELS.build(backbone), MODELS.build(target_generator)
+        check_parts(encoder, targets)
+        taps, maps = encoder.taps, targets.maps(encoder.in_channels)
+        mask_generator = {"cell_size": encoder.cell_size, **mask_generator}
+        check_strides(taps, maps, mask_generator["cell_size"])
         super().__init__(
-            backbone=backbone,
-            neck=neck,
+            backbone=encoder,
+            neck=MODELS.build({**neck, "taps": taps, "maps": maps}),
             head=head,
-            target_generator=target_generator,
+            target_generator=targets,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
         self.mask_generator = MODELS.build(mask_generator)
+        self._check_channels()
+
+    def _check_channels(self) -> None:
+        """Refuse a preprocessor that normalises another number of channels."""
+        mean = getattr(self.data_preprocessor, "mean", None)
+        channels = self.backbone.in_channels
+        if mean is not None and mean.numel() not in (1, channels):
+            raise ValueError(
+                f"data_preprocessor has a mean of {mean.numel()} channels but the backbone "
+                f"in_channels {channels}: give mean and std one value for each of {channels}"
+            )
 
     def views(self, images: Tensor) -> Tensor:
         """What is masked and reconstructed: the images themselves.

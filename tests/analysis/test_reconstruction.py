@@ -45,7 +45,6 @@ def test_one_figure_per_scale_with_four_pictures_a_row(target, channels):
     if target == "MultiScalePixels":
         sizes = (4, 8, 16, 32)
         config["target_generator"] = dict(type=target, patch_sizes=sizes)
-        config["neck"]["out_channels"] = [channels * size**2 for size in sizes]
     model = MODELS.build(config).eval()
     images = torch.randn(2, channels, 64, 64)
     figures = dict(reconstruction_figures(model, images, model.mask_generator(images)))

@@ -54,7 +54,6 @@ def with_offsets():
 
 def swin_with_pixels():
     settings = tiny.localmim_swin()
-    settings["neck"]["out_channels"] = [3 * s * s for s in (8, 16, 32, 32)]
     settings["target_generator"] = dict(type="MultiScalePixels", patch_sizes=(8, 16, 32, 32))
     return settings
 
@@ -80,7 +79,7 @@ def test_an_encoder_and_decoder_of_mae_come_through_its_release():
     settings = tiny.localmim(out_indices=(-1,))
     settings |= dict(type="MaskedImageModel", target_generator=dict(type="MultiScalePixels"))
     settings["target_generator"]["patch_sizes"] = (16,)
-    settings["neck"] |= dict(out_channels=768, scales=(1,), norm_inputs=False, depth=2)
+    settings["neck"]["depth"] = 2
     state = build(lambda: MODELS.build(settings)).state_dict()
     released = convert(state, "mae", "localmim").state_dict
     assert released["decoder_pred.weight"].shape == (768, 16)

@@ -17,7 +17,7 @@ def build() -> torch.nn.Module:
             type="LoMaR",
             backbone=dict(type="IRPEViT", arch=arch, img_size=160),
             mask_generator=dict(type="RandomMasking", ratio=0.8, rounding="down"),
-            neck=dict(type="LinearDecoder", in_channels=96, out_channels=768),
+            neck=dict(type="LinearDecoder"),
             target_generator=dict(type="MultiScalePixels", patch_sizes=(16,)),
             head=dict(type="ReconstructionHead"),
         )

@@ -21,7 +21,7 @@ def vit():
         arch=dict(embed_dims=96, num_layers=8, num_heads=3, feedforward_channels=384),
         img_size=64,
     )
-    neck = dict(type="LocalDecoders", in_channels=96, out_channels=27, embed_dims=64, num_heads=4)
+    neck = dict(type="LocalDecoders", embed_dims=64, num_heads=4)
     return backbone, neck, dict(type="MultiScaleHOG")
 
 
@@ -33,20 +33,11 @@ def swin(target: str):
         released_windows=True,
     )
     sides = (8, 16, 32, 32)
-    target_generator, channels = {
-        "hog": (dict(type="MultiScaleHOG", cells=sides), 27),
-        "pixel": (dict(type="MultiScalePixels", patch_sizes=sides), [3 * s * s for s in sides]),
+    target_generator = {
+        "hog": dict(type="MultiScaleHOG", cells=sides),
+        "pixel": dict(type="MultiScalePixels", patch_sizes=sides),
     }[target]
-    neck = dict(
-        type="LocalDecoders",
-        in_channels=(64, 128, 256, 256),
-        out_channels=channels,
-        scales=(1, 1, 1, 1),
-        embed_dims=(64, 128, 128, 128),
-        num_heads=4,
-        norm_inputs=False,
-        num_extra_tokens=0,
-    )
+    neck = dict(type="LocalDecoders", embed_dims=(64, 128, 128, 128), num_heads=4)
     return backbone, neck, target_generator
 
 

@@ -40,10 +40,9 @@ def config(work_dir, data_root, kind="vit", **changes) -> Config:
     """The config for a folder of images, made tiny; two iterations an epoch."""
     cfg = Config.fromfile(CONFIGS / FOLDER_CONFIGS[kind])
     cfg.model = (tiny.MODELS | tiny.OTHERS)[kind]()
-    cfg.train_pipeline[1].scale = 64
-    cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
     cfg.merge_from_dict(
         {
+            "image_size": 64,
             "work_dir": str(work_dir),
             "experiment_name": work_dir.name,
             "train_dataloader.dataset.data_root": str(data_root),
@@ -234,14 +233,15 @@ def test_five_channel_images_of_another_shape_train_through_the_runner(tmp_path)
     for number in range(8):
         pixels = np.random.default_rng(number).integers(0, 255, (150, 250, 5), dtype=np.uint8)
         tifffile.imwrite(data / f"{number}.tif", pixels)
-    cfg = config(tmp_path / "work", data, **{"train_cfg.max_epochs": 2})
+    changes = {"train_cfg.max_epochs": 2, "image_size": (128, 224)}
+    cfg = config(tmp_path / "work", data, **changes)
     cfg.model = tiny.localmim((128, 224), channels=5)
     cfg.data_preprocessor = dict(
         type="ClsDataPreprocessor", mean=[120.0] * 5, std=[60.0] * 5, to_rgb=False
     )
     cfg.train_dataloader.dataset.pipeline = [
         dict(type="LoadImageFromFile", imdecode_backend="tifffile", color_type="unchanged"),
-        dict(type="RandomResizedCrop", scale=(224, 128), backend="cv2"),
+        dict(type="RandomResizedCrop", scale=224, backend="cv2"),
         dict(type="PackInputs"),
     ]
     run(cfg)

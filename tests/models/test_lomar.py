@@ -58,7 +58,7 @@ def test_windows_follow_torchs_seed():
 
 
 def test_as_many_patches_are_hidden_as_in_the_paper():
-    generator = MODELS.build(dict(type="RandomMasking", ratio=0.8, rounding="down"))
+    generator = MODELS.build(dict(type="RandomMasking", cell_size=16, ratio=0.8, rounding="down"))
     mask = generator(torch.zeros(2, 3, 112, 112))
     assert mask.hidden.flatten(1).sum(1).tolist() == [39, 39]
 
@@ -99,5 +99,7 @@ def test_unfit_settings_are_refused():
         build().views(torch.zeros(1, 3, 60, 64))
     with pytest.raises(ValueError, match="window_size must be a positive integer, got 0"):
         build(window_size=0)
-    with pytest.raises(ValueError, match="cell_size of the mask generator, 32, must be"):
+    with pytest.raises(
+        ValueError, match="cell_size of the mask generator, 32, must be the backbone's, 16"
+    ):
         build(mask_generator=dict(type="RandomMasking", cell_size=32))

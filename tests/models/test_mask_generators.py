@@ -32,7 +32,7 @@ def test_shared_masks_are_one_for_the_batch_and_another_for_the_next():
 
 
 def test_follows_torch_seed():
-    generator = RandomMasking()
+    generator = RandomMasking(16)
     masks = []
     for _ in range(2):
         torch.manual_seed(3)
@@ -43,12 +43,12 @@ def test_follows_torch_seed():
 @pytest.mark.parametrize("ratio", [0, 1, -0.1, 1.5])
 def test_ratio_outside_the_unit_interval_is_refused(ratio):
     with pytest.raises(ValueError, match=rf"ratio.*\(0, 1\), got {ratio}"):
-        RandomMasking(ratio=ratio)
+        RandomMasking(16, ratio)
 
 
 def test_images_that_are_no_multiple_of_the_cell_are_refused():
     with pytest.raises(ValueError, match="100x224 pixels do not divide.*16x16.*96x224"):
-        RandomMasking()(torch.zeros(1, 3, 100, 224))
+        RandomMasking(16)(torch.zeros(1, 3, 100, 224))
 
 
 def test_grids_too_small_for_the_ratio_are_refused():
@@ -67,4 +67,4 @@ def test_hidden_cells_of_49_are_rounded_either_way(rounding, ratio, hidden):
 
 def test_an_unknown_rounding_is_refused():
     with pytest.raises(ValueError, match='"up" or "down", got \'nearest\''):
-        RandomMasking(rounding="nearest")
+        RandomMasking(16, rounding="nearest")

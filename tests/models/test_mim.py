@@ -21,13 +21,9 @@ def build_ours():
             mask_generator=dict(type="RandomMasking"),
             neck=dict(
                 type="LocalDecoders",
-                in_channels=32,
-                out_channels=768,
-                scales=(1,),
                 embed_dims=16,
                 depth=3,
                 num_heads=4,
-                norm_inputs=False,
             ),
             target_generator=dict(type="MultiScalePixels", patch_sizes=(16,)),
             head=dict(type="ReconstructionHead"),

@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from PIL import Image
 
+from localmim.engine import settle_image_size
+
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
 LOMAR_CONFIG = ROOT / "configs/demo/lomar_vit-mini-p8_1xb64-coslr-2k_scenes.py"
@@ -27,7 +29,9 @@ def call(*arguments):
 
 
 def save_model(config, folder):
-    model = MODELS.build(Config.fromfile(config).model)
+    cfg = Config.fromfile(config)
+    settle_image_size(cfg)
+    model = MODELS.build(cfg.model)
     torch.save({"state_dict": model.state_dict()}, folder / "model.pth")
     return folder / "model.pth"
 
@@ -55,10 +59,8 @@ def test_images_are_read_as_in_training_whatever_their_channels(tmp_path):
     (tmp_path / "five.py").write_text(
         f"""
 _base_ = "{CONFIG}"
-data_preprocessor = dict(
-    _delete_=True, type="ClsDataPreprocessor", mean=[120.0] * 5, std=[60.0] * 5
-)
-model = dict(backbone=dict(in_channels=5), neck=dict(out_channels=45))
+data_preprocessor = dict(mean=[120.0] * 5, std=[60.0] * 5)
+model = dict(backbone=dict(in_channels=5))
 train_pipeline = _base_.train_pipeline
 train_pipeline[0].update(imdecode_backend="tifffile", color_type="unchanged")
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

@@ -3,7 +3,7 @@
 # Files that cannot be read are skipped, counted and named in the log.
 # Usually modified: data_root, batch_size, num_workers, the crop's scale and ratio.
 data_preprocessor = dict(
-    type="SelfSupDataPreprocessor",
+    type="ClsDataPreprocessor",
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True,

@@ -1,7 +1,7 @@
 # ImageNet-1K for masked-image pre-training; 256 images per GPU.
 # Usually modified: data_root, batch_size, num_workers, the crop's scale.
 data_preprocessor = dict(
-    type="SelfSupDataPreprocessor",
+    type="ClsDataPreprocessor",
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True,

@@ -14,6 +14,7 @@ from localmim.models.layers import (
     init_patch_embed,
     relative_buckets,
     run_irpe_block,
+    vit_taps,
 )
 
 
@@ -65,7 +66,9 @@ class IRPEViT(VisionTransformer):
             out_type=out_type,
             **kwargs,
         )
-        self.patch_size = patch_size
+        self.in_channels = in_channels
+        self.patch_size = self.cell_size = patch_size
+        self.taps = vit_taps(self, patch_size, dense=True)
         self.pos_embed = None
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         for layer in self.layers:

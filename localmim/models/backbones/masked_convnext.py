@@ -7,7 +7,14 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from localmim.masking import PatchMask
-from localmim.models.layers import add_inner_tokens, cell_in_pixels, fill_with_mean, mask_inside
+from localmim.models.layers import (
+    add_inner_tokens,
+    cell_in_pixels,
+    convnext_stages,
+    describe_stages,
+    fill_with_mean,
+    mask_inside,
+)
 
 
 @MODELS.register_module()
@@ -41,6 +48,7 @@ class MaskedConvNeXt(ConvNeXt):
             gap_before_final_norm=gap_before_final_norm,
             **kwargs,
         )
+        describe_stages(self, in_channels, convnext_stages(self, dense=True))
         add_inner_tokens(self, self.channels[-1])
 
     def forward(self, images: Tensor, mask: PatchMask | None = None) -> tuple[Tensor, ...]:
@@ -48,8 +56,8 @@ class MaskedConvNeXt(ConvNeXt):
 
         Args:
             images: (B, C, H, W).
-            mask: on square cells whose side is a multiple of 32 pixels, or None for the parent's
-                forward.
+            mask: on square cells whose side is a multiple of the last stride (32 pixels), or None
+                for the parent's forward.
 
         Returns:
             Per tap (B, C_t, h_t, w_t).
@@ -59,7 +67,7 @@ class MaskedConvNeXt(ConvNeXt):
         """
         if mask is None:
             return super().forward(images)
-        cell_in_pixels(images, mask, 32)
+        cell_in_pixels(images, mask, self.cell_size)
         x = fill_with_mean(images, mask)
         taps = []
         for number, stage in enumerate(self.stages):

@@ -5,7 +5,14 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from localmim.masking import PatchMask
-from localmim.models.layers import add_inner_tokens, cell_in_pixels, fill_with_mean, mask_inside
+from localmim.models.layers import (
+    add_inner_tokens,
+    cell_in_pixels,
+    describe_stages,
+    fill_with_mean,
+    mask_inside,
+    resnet_stages,
+)
 
 
 @MODELS.register_module()
@@ -26,6 +33,7 @@ class MaskedResNet(ResNet):
         if kwargs.pop("deep_stem", False):
             raise ValueError("MaskedResNet has no masked form of deep_stem: leave it out")
         super().__init__(depth=depth, in_channels=in_channels, **kwargs)
+        describe_stages(self, in_channels, resnet_stages(self, dense=True))
         add_inner_tokens(self, getattr(self, self.res_layers[-1])[0].in_channels)
 
     def forward(self, images: Tensor, mask: PatchMask | None = None) -> tuple[Tensor, ...]:
@@ -33,8 +41,8 @@ class MaskedResNet(ResNet):
 
         Args:
             images: (B, C, H, W).
-            mask: on square cells whose side is a multiple of 32 pixels, or None for the parent's
-                forward.
+            mask: on square cells whose side is a multiple of the last stride (32 pixels), or None
+                for the parent's forward.
 
         Returns:
             Per tap (B, C_t, h_t, w_t).
@@ -44,7 +52,7 @@ class MaskedResNet(ResNet):
         """
         if mask is None:
             return super().forward(images)
-        cell_in_pixels(images, mask, 32)
+        cell_in_pixels(images, mask, self.cell_size)
         x = fill_with_mean(images, mask)
         x = self.maxpool(self.relu(self.norm1(self.conv1(x))))
         taps = []

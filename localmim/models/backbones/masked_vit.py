@@ -8,7 +8,12 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from localmim.masking import PatchMask
-from localmim.models.layers import fill_with_mean, init_linear_and_norm, init_patch_embed
+from localmim.models.layers import (
+    fill_with_mean,
+    init_linear_and_norm,
+    init_patch_embed,
+    vit_taps,
+)
 
 
 @MODELS.register_module()
@@ -58,6 +63,9 @@ class MaskedViT(BEiTViT):
             layer_cfgs=dict(ffn_cfg=dict(add_identity=False, dropout_layer=None)),
             **kwargs,
         )
+        self.in_channels = in_channels
+        self.patch_size = self.cell_size = patch_size
+        self.taps = vit_taps(self, patch_size, dense=True)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
 
     def init_weights(self) -> None:

@@ -10,6 +10,8 @@ from localmim.masking import PatchMask
 from localmim.models.layers import (
     VisibleCells,
     cell_in_pixels,
+    convnext_stages,
+    describe_stages,
     hide_pixels,
     run_convnext_block,
     run_visible,
@@ -54,7 +56,7 @@ class PackedConvNeXt(ConvNeXt):
             gap_before_final_norm=gap_before_final_norm,
             **kwargs,
         )
-        self.last_stride = stem_patch_size * 2 ** (self.num_stages - 1)
+        describe_stages(self, in_channels, convnext_stages(self, dense=False))
 
     def forward(self, images: Tensor, mask: PatchMask | None = None) -> tuple[Tensor, ...]:
         """Encode images, or their visible cells.
@@ -73,7 +75,7 @@ class PackedConvNeXt(ConvNeXt):
         """
         if mask is None:
             return super().forward(images)
-        cell_in_pixels(images, mask, self.last_stride)
+        cell_in_pixels(images, mask, self.cell_size)
         cells = VisibleCells(mask)
         projection, norm = self.downsample_layers[0]
         x = norm(cells.pack(projection(hide_pixels(images, mask))))

@@ -10,7 +10,9 @@ from localmim.masking import PatchMask
 from localmim.models.layers import (
     VisibleCells,
     cell_in_pixels,
+    describe_stages,
     hide_pixels,
+    resnet_stages,
     run_residual_block,
     run_visible,
     tokens_of,
@@ -48,9 +50,7 @@ class PackedResNet(ResNet):
         super().__init__(
             depth=depth, in_channels=in_channels, out_indices=tuple(out_indices), **kwargs
         )
-        self.last_stride = 4
-        for stride in self.strides:
-            self.last_stride *= stride
+        describe_stages(self, in_channels, resnet_stages(self, dense=False))
 
     def forward(self, images: Tensor, mask: PatchMask | None = None) -> tuple[Tensor, ...]:
         """Encode images, or their visible cells.
@@ -69,7 +69,7 @@ class PackedResNet(ResNet):
         """
         if mask is None:
             return super().forward(images)
-        cell_in_pixels(images, mask, self.last_stride)
+        cell_in_pixels(images, mask, self.cell_size)
         cells = VisibleCells(mask)
         x = cells.pack(self.conv1(hide_pixels(images, mask)))
         x = run_visible(self.maxpool, self.relu(self.norm1(x)), cells)

@@ -17,6 +17,7 @@ from localmim.models.layers import (
     init_patch_embed,
     merge_in_cells,
     run_swin_block,
+    swin_taps,
 )
 
 
@@ -99,7 +100,10 @@ class SparseSwin(SwinTransformer):
             **kwargs,
         )
         self.img_size = img_size
+        self.in_channels = in_channels
         self.patch_size = patch_size
+        self.cell_size = patch_size * 2 ** (num_stages - 1)
+        self.taps = swin_taps(self, patch_size)
         self.isolate_gradients = isolate_gradients
         self.released_windows = released_windows
 
@@ -119,11 +123,6 @@ class SparseSwin(SwinTransformer):
                 f"of each stage, {width} and then twice the one before, be a multiple of its heads"
             )
         return len(depths)
-
-    @property
-    def last_stride(self) -> int:
-        """Pixels between the tokens of the last stage, which divide the cells of a mask."""
-        return self.patch_size * 2 ** (self.num_layers - 1)
 
     def init_weights(self) -> None:
         """Initialise linear layers as MAE does and position biases as the parent, unless
@@ -169,7 +168,7 @@ class SparseSwin(SwinTransformer):
 
     def _check_mask(self, images: Tensor, mask: PatchMask) -> int:
         """Refuse masks that do not fit; patches along a side of a cell."""
-        cell = cell_in_pixels(images, mask, self.last_stride)
+        cell = cell_in_pixels(images, mask, self.cell_size)
         height, width = images.shape[2:]
         for number, stage in enumerate(self.stages):
             stride, window = self.patch_size * 2**number, stage.blocks[0].attn.window_size

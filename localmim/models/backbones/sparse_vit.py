@@ -14,6 +14,7 @@ from localmim.models.layers import (
     init_linear_and_norm,
     init_patch_embed,
     sincos_positions,
+    vit_taps,
 )
 
 
@@ -63,7 +64,9 @@ class SparseViT(VisionTransformer):
         )
         self._check_taps(out_indices)
         self._check_patches(patch_size)
-        self.patch_size = patch_size
+        self.in_channels = in_channels
+        self.patch_size = self.cell_size = patch_size
+        self.taps = vit_taps(self, patch_size, dense=False)
         self.isolate_gradients = isolate_gradients
         self.pos_embed.requires_grad = False
         self._lay_out_positions()
@@ -140,7 +143,8 @@ class SparseViT(VisionTransformer):
         if tuple(images.shape[2:]) != (height, width):
             raise ValueError(
                 f"a mask on {mask.grid[0]}x{mask.grid[1]} patches of {self.patch_size} pixels is "
-                f"for images of {height}x{width}, got {images.shape[2]}x{images.shape[3]}"
+                f"for images of {height}x{width}, got {images.shape[2]}x{images.shape[3]}: the "
+                "cells of a mask (cell_size of the mask generator) are this encoder's patches"
             )
         positions = resize_pos_embed(
             self.pos_embed,

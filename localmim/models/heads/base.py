@@ -10,6 +10,6 @@ def check_shapes(predictions: Sequence[Tensor], targets: Sequence[Tensor]) -> No
     shapes = [[tuple(x.shape) for x in maps] for maps in (predictions, targets)]
     if shapes[0] != shapes[1]:
         raise ValueError(
-            f"predictions have shapes {shapes[0]} but targets {shapes[1]}: out_channels and "
-            "scales (upscale) of the neck must fit the target generator and the images' channels"
+            f"predictions have shapes {shapes[0]} but targets {shapes[1]}: the neck or the target "
+            "generator does not give the maps (channels, stride) that the latter describes"
         )

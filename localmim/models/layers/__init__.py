@@ -4,6 +4,7 @@ from .mask_tokens import add_inner_tokens, fill_with_mean, mask_inside
 from .patches import cell_in_pixels, embed_visible
 from .positions import sincos_positions
 from .swin_block import merge_in_cells, run_swin_block
+from .taps import convnext_stages, describe_stages, resnet_stages, swin_taps, vit_taps
 from .visible_conv import (
     VisibleCells,
     hide_pixels,
@@ -20,6 +21,8 @@ __all__ = [
     "WindowGroups",
     "add_inner_tokens",
     "cell_in_pixels",
+    "convnext_stages",
+    "describe_stages",
     "embed_visible",
     "fill_with_mean",
     "group_windows",
@@ -29,11 +32,14 @@ __all__ = [
     "mask_inside",
     "merge_in_cells",
     "relative_buckets",
+    "resnet_stages",
     "run_convnext_block",
     "run_irpe_block",
     "run_residual_block",
     "run_swin_block",
     "run_visible",
     "sincos_positions",
+    "swin_taps",
     "tokens_of",
+    "vit_taps",
 ]

@@ -7,6 +7,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from localmim.masking import PatchMask
+from localmim.wiring import Tap, TargetMap
 
 
 @MODELS.register_module()
@@ -15,17 +16,31 @@ class LinearDecoder(BaseModule):
 
     For encoders whose features are whole maps, with mask tokens inside: LoMaR (Chen et al. 2022)
     predicts a patch's pixels at each position, A2MIM (Li et al. 2023), like SimMIM, shuffles them
-    to the size of the image.
+    to the size of the image. The model gives the arguments.
 
     Args:
-        in_channels: width of the tap.
-        out_channels: channels of the target.
-        upscale: size of the target's grid relative to the tap's.
+        taps: one, a whole map of C channels.
+        maps: one, whose stride divides the tap's.
+
+    Raises:
+        ValueError: several taps, visible tokens instead of a map, or a target coarser than the tap.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, upscale: int = 1) -> None:
+    def __init__(self, taps: Sequence[Tap], maps: Sequence[TargetMap]) -> None:
         super().__init__()
-        self.pred = nn.Conv2d(in_channels, out_channels * upscale**2, 1)
+        if len(taps) != 1 or not taps[0].dense:
+            raise ValueError(
+                f"LinearDecoder takes one tap that is a whole map, the backbone has {tuple(taps)}: "
+                "name one of its out_indices; encoders of visible tokens need LocalDecoders"
+            )
+        (tap,), (target,) = taps, maps
+        if tap.stride % target.stride:
+            raise ValueError(
+                f"LinearDecoder enlarges a tap, but its stride of {tap.stride} pixels is no "
+                f"multiple of the target's, {target.stride} (cells or patch_sizes)"
+            )
+        upscale = tap.stride // target.stride
+        self.pred = nn.Conv2d(tap.channels, target.channels * upscale**2, 1)
         self.shuffle = nn.PixelShuffle(upscale)
 
     def init_weights(self) -> None:
@@ -38,15 +53,10 @@ class LinearDecoder(BaseModule):
         """Predict the target.
 
         Args:
-            features: one map (B, in_channels, h, w).
+            features: one map (B, C, h, w).
             mask: not looked at; what is hidden is in the features.
 
         Returns:
-            One map (B, out_channels, h * upscale, w * upscale).
+            One map (B, D, H / stride, W / stride) of the target.
         """
-        if len(features) != 1:
-            raise ValueError(
-                f"LinearDecoder takes one tap, the backbone has {len(features)}: name one of "
-                "out_indices of the backbone"
-            )
         return (self.shuffle(self.pred(features[0])),)

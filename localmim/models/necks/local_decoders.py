@@ -12,16 +12,21 @@ from torch import Tensor, nn
 
 from localmim.masking import PatchMask, scatter_cells
 from localmim.models.layers import init_linear_and_norm, sincos_positions
+from localmim.wiring import Tap, TargetMap
 
 
-def _rescaling(scale: float, channels: int) -> tuple[nn.Sequential, int]:
-    """Layers that rescale a map by a power of two, and the channels they leave.
+def _rescaling(stride: int, target_stride: int, channels: int) -> tuple[nn.Sequential, int]:
+    """Layers that bring a map from one stride to another, and the channels they leave.
 
-    Enlarging halves the channels at each transposed convolution of 2x2, with a norm over channels
-    and GELU between two of them; shrinking averages.
+    The map grows or shrinks by a power of two. Enlarging halves the channels at each transposed
+    convolution of 2x2, with a norm over channels and GELU between two of them; shrinking averages.
     """
-    if scale <= 0 or not math.log2(scale).is_integer():
-        raise ValueError(f"scales must be powers of two (4, 2, 1, 0.5, ...), got {scale}")
+    scale = stride / target_stride
+    if not math.log2(scale).is_integer():
+        raise ValueError(
+            f"a tap of stride {stride} (out_indices, merges) predicts targets of that stride, or "
+            f"finer or coarser ones by a power of two, not {target_stride} (cells or patch_sizes)"
+        )
     if scale < 1:
         return nn.Sequential(nn.AvgPool2d(round(1 / scale))), channels
     layers: list[nn.Module] = []
@@ -41,46 +46,45 @@ class LocalDecoder(BaseModule):
     (Wang et al. 2023, section 3.2 and its appendix).
 
     Args:
-        in_channels: width of the tap.
-        out_channels: channels of the target.
-        scale: size of the target's grid relative to the tap's, a power of two.
+        tap: visible tokens of C channels.
+        target: of D channels.
         embed_dims: width of the decoder.
         depth: number of Transformer blocks.
         num_heads: attention heads.
         mlp_ratio: hidden width of the blocks' MLPs relative to ``embed_dims``.
-        norm_input: normalise the tap by a LayerNorm of its own.
         merge: side of the squares of tokens that are embedded as one.
-        num_extra_tokens: P, the tokens before the visible ones (the class token).
     """
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: float,
+        tap: Tap,
+        target: TargetMap,
         embed_dims: int,
         depth: int,
         num_heads: int,
         mlp_ratio: float,
-        norm_input: bool,
         merge: int,
-        num_extra_tokens: int,
     ) -> None:
         super().__init__()
-        if merge > 1 and num_extra_tokens:
+        if tap.dense:
             raise ValueError(
-                f"merges of {merge} are for taps without extra tokens, got num_extra_tokens "
-                f"{num_extra_tokens}"
+                "LocalDecoders take visible tokens, but the backbone's taps are whole maps with "
+                "the hidden part in them: they need LinearDecoder"
+            )
+        if merge > 1 and tap.extra_tokens:
+            raise ValueError(
+                f"merges of {merge} are for taps without extra tokens, but the backbone's have "
+                f"{tap.extra_tokens} (its class token)"
             )
         if embed_dims % 4 or embed_dims % num_heads:
             raise ValueError(
                 f"embed_dims {embed_dims} must be a multiple of 4 (sine-cosine positions) and of "
                 f"num_heads {num_heads}"
             )
-        self.num_extra_tokens = num_extra_tokens
+        self.num_extra_tokens = tap.extra_tokens
         self.merge = merge
-        self.input_norm = nn.LayerNorm(in_channels, eps=1e-6) if norm_input else nn.Identity()
-        self.embed = nn.Linear(in_channels * merge**2, embed_dims)
+        self.input_norm = nn.Identity() if tap.normalized else nn.LayerNorm(tap.channels, eps=1e-6)
+        self.embed = nn.Linear(tap.channels * merge**2, embed_dims)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
         self.blocks = Sequential(
             *(
@@ -94,8 +98,8 @@ class LocalDecoder(BaseModule):
             )
         )
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.rescale, channels = _rescaling(scale, embed_dims)
-        self.pred = nn.Conv2d(channels, out_channels, 1)
+        self.rescale, channels = _rescaling(tap.stride * merge, target.stride, embed_dims)
+        self.pred = nn.Conv2d(channels, target.channels, 1)
 
     def init_weights(self) -> None:
         """Initialise as MAE's decoder; convolutions keep torch's default."""
@@ -107,12 +111,12 @@ class LocalDecoder(BaseModule):
         """Predict the target of one tap.
 
         Args:
-            feature: (B, P + K * s * s, in_channels), P extra tokens first.
+            feature: (B, P + K * s * s, C), P extra tokens first.
             mask: with K visible cells.
             positions: (h * w, embed_dims) of the tap's dense grid, merged.
 
         Returns:
-            (B, out_channels, h * scale, w * scale).
+            (B, D, H / stride, W / stride) of the target.
         """
         num_extra = self.num_extra_tokens
         x = self.embed(_merge_in_cells(self.input_norm(feature), mask, self.merge))
@@ -143,61 +147,46 @@ def _merge_in_cells(x: Tensor, mask: PatchMask, merge: int) -> Tensor:
 class LocalDecoders(BaseModule):
     """The neck of local multi-scale reconstruction: one :class:`LocalDecoder` per tap.
 
-    Every argument but ``num_extra_tokens`` is either one value for all taps or a sequence with one
-    value per tap; ``scales`` is always a sequence and says how many taps there are. The defaults
-    are LocalMIM's on a ViT (Wang et al. 2023, appendix). On a Swin, whose taps have the grids of
-    their targets, it has scales of 1, widths 64, 128, 128 and 128 and 4 heads, and the taps are
-    normalised by the backbone.
+    What connects a tap with its target follows from both: widths, rescaling, class tokens, and a
+    LayerNorm of the decoder's own where the backbone has not normalised the tap. A config holds
+    choices only, each one value for all taps or a sequence with one per tap. The defaults are
+    LocalMIM's on a ViT (Wang et al. 2023, appendix); on a Swin it has widths 64, 128, 128 and 128
+    and 4 heads.
 
     Args:
-        in_channels: width of the taps.
-        out_channels: channels of the targets, e.g. 3 * 9 for HOG with 9 bins of 3 colours.
-        scales: size of each target's grid relative to its tap's, powers of two.
+        taps: of the backbone; the model gives them.
+        maps: of the target generator, one per tap; the model gives them.
         embed_dims: width of the decoders.
         depth: Transformer blocks of a decoder.
         num_heads: attention heads.
         mlp_ratio: hidden width of MLPs relative to ``embed_dims``.
-        norm_inputs: normalise the taps by a LayerNorm of their own. A ViT's last tap has passed
-            the backbone's final norm already.
         merges: side of the squares of a tap's tokens that are embedded as one, which the decoder's
-            cost falls with; ``scales`` are then relative to the merged grid. For the fine taps of a
-            CNN.
-        num_extra_tokens: tokens before the visible ones (1 with a class token, else 0).
+            cost falls with. For the fine taps of a CNN.
     """
 
     def __init__(
         self,
-        in_channels: int | Sequence[int],
-        out_channels: int | Sequence[int],
-        scales: Sequence[float] = (4, 2, 1, 0.5),
+        taps: Sequence[Tap],
+        maps: Sequence[TargetMap],
         embed_dims: int | Sequence[int] = 256,
         depth: int | Sequence[int] = 1,
         num_heads: int | Sequence[int] = 8,
         mlp_ratio: float | Sequence[float] = 4.0,
-        norm_inputs: bool | Sequence[bool] = (True, True, True, False),
         merges: int | Sequence[int] = 1,
-        num_extra_tokens: int = 1,
     ) -> None:
         super().__init__()
-        settings = dict(
-            in_channels=in_channels,
-            out_channels=out_channels,
-            scale=tuple(scales),
-            embed_dims=embed_dims,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-            norm_input=norm_inputs,
-            merge=merges,
+        choices = zip(
+            _per_tap("embed_dims", embed_dims, len(taps)),
+            _per_tap("depth", depth, len(taps)),
+            _per_tap("num_heads", num_heads, len(taps)),
+            _per_tap("mlp_ratio", mlp_ratio, len(taps)),
+            _per_tap("merges", merges, len(taps)),
+            strict=True,
         )
-        per_tap = {name: _per_tap(name, value, len(scales)) for name, value in settings.items()}
-        self.num_extra_tokens = num_extra_tokens
         # mmengine's list, unlike torch's, passes init_weights() on.
         self.decoders = ModuleList(
-            LocalDecoder(
-                num_extra_tokens=num_extra_tokens, **dict(zip(per_tap, values, strict=True))
-            )
-            for values in zip(*per_tap.values(), strict=True)
+            LocalDecoder(tap, target, *chosen)
+            for tap, target, chosen in zip(taps, maps, choices, strict=True)
         )
 
     def init_weights(self) -> None:
@@ -221,18 +210,12 @@ class LocalDecoders(BaseModule):
             mask: with K visible cells on (Gh, Gw).
 
         Returns:
-            Per tap (B, out_channels, Gh * s * scale, Gw * s * scale), s divided by its merge.
+            Per tap (B, D, H / stride, W / stride) of its target.
         """
-        if len(features) != len(self.decoders):
-            raise ValueError(
-                f"the backbone has {len(features)} taps but the neck {len(self.decoders)} "
-                "decoders: out_indices of the backbone and scales of the neck must have the same "
-                "length"
-            )
         layouts: dict[tuple[tuple[int, int], int], Tensor] = {}
         predictions = []
         for decoder, feature in zip(self.decoders, features, strict=True):
-            tokens = feature.shape[1] - self.num_extra_tokens
+            tokens = feature.shape[1] - decoder.num_extra_tokens
             side = math.isqrt(tokens // mask.visible.shape[1]) // decoder.merge
             grid, width = (mask.grid[0] * side, mask.grid[1] * side), decoder.embed.out_features
             if (grid, width) not in layouts:
@@ -246,5 +229,5 @@ def _per_tap(name: str, value, taps: int) -> tuple:
     if not isinstance(value, (tuple, list)):
         return (value,) * taps
     if len(value) != taps:
-        raise ValueError(f"{name} has {len(value)} values for {taps} taps (scales): {value}")
+        raise ValueError(f"{name} has {len(value)} values for {taps} taps of the backbone: {value}")
     return tuple(value)

@@ -9,6 +9,8 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from localmim.wiring import TargetMap
+
 from .base import float_images
 
 
@@ -102,6 +104,10 @@ class MultiScaleHOG(BaseModule):
         if offsets is not None:
             offsets = torch.tensor(offsets, dtype=torch.float64)
         self.register_buffer("offsets", offsets)
+
+    def maps(self, channels: int) -> tuple[TargetMap, ...]:
+        """What is made of images with so many channels, one map per tap."""
+        return tuple(TargetMap(channels * self.bins, cell) for cell in self.cells)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

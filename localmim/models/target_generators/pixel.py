@@ -7,6 +7,8 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from localmim.wiring import TargetMap
+
 from .base import float_images
 
 
@@ -29,6 +31,10 @@ class MultiScalePixels(BaseModule):
         super().__init__()
         self.patch_sizes = tuple(patch_sizes)
         self.normalize = normalize
+
+    def maps(self, channels: int) -> tuple[TargetMap, ...]:
+        """What is made of images with so many channels, one map per tap."""
+        return tuple(TargetMap(channels * size**2, size) for size in self.patch_sizes)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

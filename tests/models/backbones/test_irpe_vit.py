@@ -50,7 +50,7 @@ def test_features_against_the_formula(hide):
 def test_hidden_pixels_do_not_matter():
     backbone = build()
     images = torch.randn(2, 3, 48, 48).double()
-    mask = RandomMasking()(images)
+    mask = RandomMasking(16)(images)
     hidden = mask.hidden_at((48, 48))[:, None]
     changed = backbone(torch.where(hidden, 1e3, images), mask)
     assert changed[0].equal(backbone(images, mask)[0])

@@ -58,7 +58,7 @@ def test_nothing_hidden_is_the_dense_parent_at_another_size():
 def test_hidden_pixels_do_not_matter_and_visible_ones_do(size):
     backbone = build(size)
     images = torch.randn(2, 3, *size).double()
-    mask = RandomMasking()(images)
+    mask = RandomMasking(16)(images)
     features = backbone(images, mask)
     hidden = mask.at(size)[:, None].bool()
     changed = backbone(torch.where(hidden, 1e3, images), mask)
@@ -69,7 +69,7 @@ def test_hidden_pixels_do_not_matter_and_visible_ones_do(size):
 
 def test_taps_have_class_token_and_visible_patches():
     features = build((64, 64))(
-        torch.randn(2, 3, 64, 64).double(), RandomMasking()(torch.zeros(2, 3, 64, 64))
+        torch.randn(2, 3, 64, 64).double(), RandomMasking(16)(torch.zeros(2, 3, 64, 64))
     )
     assert [tuple(x.shape) for x in features] == [(2, 5, 32)] * 4
 
@@ -79,7 +79,7 @@ def test_isolated_gradients_train_their_own_segment_only():
     images = torch.randn(2, 3, 64, 64).double()
     for tap, last in enumerate((1, 3, 5, 7)):
         backbone.zero_grad()
-        backbone(images, RandomMasking()(images))[tap].square().sum().backward()
+        backbone(images, RandomMasking(16)(images))[tap].square().sum().backward()
         touched = {n for n in range(8) if backbone.layers[n].ln1.weight.grad is not None}
         assert touched == {last - 1, last}
 
@@ -87,7 +87,7 @@ def test_isolated_gradients_train_their_own_segment_only():
 def test_isolated_features_are_the_same():
     backbone = build()
     images = torch.randn(2, 3, 64, 64).double()
-    mask = RandomMasking()(images)
+    mask = RandomMasking(16)(images)
     plain = backbone(images, mask)
     backbone.isolate_gradients = True
     assert all(a.equal(b) for a, b in zip(plain, backbone(images, mask), strict=True))
@@ -121,7 +121,7 @@ def test_sizes_that_do_not_divide_are_refused():
 
 def test_mask_of_another_size_is_refused():
     with pytest.raises(ValueError, match="for images of 64x64, got 96x96"):
-        build()(torch.zeros(1, 3, 96, 96).double(), RandomMasking()(torch.zeros(1, 3, 64, 64)))
+        build()(torch.zeros(1, 3, 96, 96).double(), RandomMasking(16)(torch.zeros(1, 3, 64, 64)))
 
 
 def test_initialisation_is_maes():

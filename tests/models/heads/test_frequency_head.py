@@ -111,5 +111,5 @@ def test_unfit_settings_and_shapes_are_refused():
     with pytest.raises(ValueError, match="frequency_weight must not be negative"):
         FrequencyHead(frequency_weight=-1)
     mask = PatchMask.from_hidden(HIDDEN)
-    with pytest.raises(ValueError, match=r"\(2, 3, 4, 4\).*\(2, 3, 8, 8\).*upscale"):
+    with pytest.raises(ValueError, match=r"\(2, 3, 4, 4\).*\(2, 3, 8, 8\).*does not give the maps"):
         FrequencyHead().loss([torch.zeros(2, 3, 4, 4)], [torch.zeros(2, 3, 8, 8)], mask)

@@ -37,5 +37,5 @@ def test_half_precision_predictions_are_compared_in_single():
 
 def test_shapes_that_differ_are_refused():
     mask = PatchMask.from_hidden(torch.tensor([[[True, False]]]))
-    with pytest.raises(ValueError, match=r"\(1, 27, 1, 2\).*\(1, 54, 1, 2\).*out_channels"):
+    with pytest.raises(ValueError, match=r"27, 1, 2\).*\(1, 54, 1, 2\).*does not give the maps"):
         ReconstructionHead().loss([torch.zeros(1, 27, 1, 2)], [torch.zeros(1, 54, 1, 2)], mask)

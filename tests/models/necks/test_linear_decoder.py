@@ -2,11 +2,14 @@ import pytest
 import torch
 
 from localmim.models import LinearDecoder
+from localmim.wiring import Tap, TargetMap
+
+TAP = Tap(5, 16, dense=True)
 
 
 @pytest.mark.parametrize("upscale", [1, 2])
 def test_every_position_is_a_linear_map_of_its_feature(upscale):
-    neck = LinearDecoder(5, 3, upscale)
+    neck = LinearDecoder([TAP], [TargetMap(3, 16 // upscale)])
     neck.init_weights()
     torch.nn.init.normal_(neck.pred.bias)
     feature = torch.randn(2, 5, 4, 6)
@@ -19,6 +22,11 @@ def test_every_position_is_a_linear_map_of_its_feature(upscale):
         torch.testing.assert_close(patch.flatten(1), values)
 
 
-def test_several_taps_are_refused():
-    with pytest.raises(ValueError, match="takes one tap, the backbone has 2"):
-        LinearDecoder(5, 3)([torch.zeros(1, 5, 2, 2)] * 2, None)
+def test_taps_and_targets_that_do_not_fit_are_refused():
+    targets = [TargetMap(3, 16)]
+    with pytest.raises(ValueError, match="takes one tap that is a whole map"):
+        LinearDecoder([TAP, TAP], targets * 2)
+    with pytest.raises(ValueError, match="visible tokens need LocalDecoders"):
+        LinearDecoder([Tap(5, 16)], targets)
+    with pytest.raises(ValueError, match="stride of 16 pixels is no multiple of the target's, 32"):
+        LinearDecoder([TAP], [TargetMap(3, 32)])

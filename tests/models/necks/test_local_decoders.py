@@ -5,11 +5,15 @@ from torch import nn
 
 from localmim.masking import gather_cells
 from localmim.models import LocalDecoders, RandomMasking
+from localmim.wiring import Tap, TargetMap
+
+VIT = Tap(32, 16, extra_tokens=1)
+LAST = Tap(32, 16, extra_tokens=1, normalized=True)
+HOG = tuple(TargetMap(27, stride) for stride in (4, 8, 16, 32))
 
 
-def build(**changes) -> LocalDecoders:
-    settings = dict(in_channels=32, out_channels=27, embed_dims=16, num_heads=2)
-    return LocalDecoders(**settings | changes)
+def build(taps=(VIT, VIT, VIT, LAST), maps=HOG, **changes) -> LocalDecoders:
+    return LocalDecoders(taps, maps, **dict(embed_dims=16, num_heads=2) | changes)
 
 
 def features(mask, taps=4, extra=1):
@@ -18,24 +22,21 @@ def features(mask, taps=4, extra=1):
 
 @pytest.mark.parametrize("size", [(64, 64), (64, 96)])
 def test_predictions_lie_on_the_targets_grids(size):
-    mask = RandomMasking()(torch.zeros(2, 3, *size))
+    mask = RandomMasking(16)(torch.zeros(2, 3, *size))
     shapes = [tuple(x.shape) for x in build()(features(mask), mask)]
     assert shapes == [(2, 27, size[0] // s, size[1] // s) for s in (4, 8, 16, 32)]
 
 
-def test_every_argument_can_be_set_per_tap():
+def test_every_choice_can_be_made_per_tap_and_the_rest_follows_from_taps_and_maps():
     neck = build(
-        in_channels=(32, 32),
-        out_channels=(4, 6),
-        scales=(2, 1),
+        (Tap(32, 16, normalized=True), Tap(32, 16)),
+        (TargetMap(4, 8), TargetMap(6, 16)),
         embed_dims=(16, 32),
         depth=(1, 3),
         num_heads=(2, 4),
         mlp_ratio=(2, 4),
-        norm_inputs=(False, True),
-        num_extra_tokens=0,
     )
-    mask = RandomMasking()(torch.zeros(2, 3, 64, 64))
+    mask = RandomMasking(16)(torch.zeros(2, 3, 64, 64))
     shapes = [tuple(x.shape) for x in neck(features(mask, taps=2, extra=0), mask)]
     assert shapes == [(2, 4, 8, 8), (2, 6, 4, 4)]
     assert [len(d.blocks) for d in neck.decoders] == [1, 3]
@@ -52,8 +53,8 @@ def test_enlarging_by_four_is_as_in_the_paper():
 
 def test_decoder_sees_positions_and_mask_token_only_at_hidden_places():
     """With one block of attention, equal content at different places gives different output."""
-    neck = build(scales=(1,), norm_inputs=False)
-    mask = RandomMasking()(torch.zeros(1, 3, 64, 64))
+    neck = build([LAST], HOG[2:3])
+    mask = RandomMasking(16)(torch.zeros(1, 3, 64, 64))
     constant = torch.ones(1, 1 + mask.visible.shape[1], 32)
     prediction = neck([constant], mask)[0].flatten(2)[0].T
     hidden = mask.hidden[0].flatten()
@@ -61,10 +62,15 @@ def test_decoder_sees_positions_and_mask_token_only_at_hidden_places():
         assert torch.cdist(group, group).fill_diagonal_(1).min() > 1e-5
 
 
-@pytest.mark.parametrize("scale", [3, 0, -1, 0.3])
-def test_scales_other_than_powers_of_two_are_refused(scale):
-    with pytest.raises(ValueError, match="powers of two"):
-        build(scales=(scale,), norm_inputs=False)
+@pytest.mark.parametrize("stride", [3, 12, 48])
+def test_targets_that_powers_of_two_do_not_lead_to_are_refused(stride):
+    with pytest.raises(ValueError, match=f"tap of stride 16.*power of two, not {stride}"):
+        build([VIT], [TargetMap(27, stride)])
+
+
+def test_whole_maps_are_refused():
+    with pytest.raises(ValueError, match="visible tokens.*whole maps.*LinearDecoder"):
+        build([Tap(32, 16, dense=True)], HOG[2:3])
 
 
 @pytest.mark.parametrize(("width", "heads"), [(18, 2), (16, 3)])
@@ -74,11 +80,8 @@ def test_widths_that_do_not_divide_are_refused(width, heads):
 
 
 def test_lengths_that_differ_are_refused():
-    with pytest.raises(ValueError, match="out_channels has 3 values for 4 taps"):
-        build(out_channels=(27, 27, 27))
-    mask = RandomMasking()(torch.zeros(2, 3, 64, 64))
-    with pytest.raises(ValueError, match="backbone has 2 taps but the neck 4 decoders"):
-        build()(features(mask, taps=2), mask)
+    with pytest.raises(ValueError, match="depth has 3 values for 4 taps"):
+        build(depth=(1, 2, 1))
 
 
 def test_init_weights_reaches_every_decoder():
@@ -96,9 +99,10 @@ def test_init_weights_reaches_every_decoder():
             assert layer.weight.abs().max() <= (6 / sum(layer.weight.shape)) ** 0.5
 
 
-@pytest.mark.parametrize(("scales", "linear"), [((1, 1), True), ((1, 0.5), False)])
-def test_predictions_start_as_linear_layers_where_nothing_is_rescaled(scales, linear):
-    neck = build(scales=scales, norm_inputs=False, embed_dims=64, out_channels=192)
+@pytest.mark.parametrize(("strides", "linear"), [((16, 16), True), ((16, 32), False)])
+def test_predictions_start_as_linear_layers_where_nothing_is_rescaled(strides, linear):
+    maps = [TargetMap(192, stride) for stride in strides]
+    neck = build((LAST, LAST), maps, embed_dims=64)
     neck.init_weights()
     weight = neck.decoders[0].pred.weight
     # Uniform in both cases: Xavier's limit, or torch's 1 / sqrt(fan in).
@@ -108,7 +112,7 @@ def test_predictions_start_as_linear_layers_where_nothing_is_rescaled(scales, li
 
 
 def test_merged_tokens_are_squares_inside_cells():
-    neck = build(in_channels=3, scales=(2,), merges=2, norm_inputs=False, num_extra_tokens=0)
+    neck = build([Tap(3, 8, normalized=True)], HOG[1:2], merges=2)
     mask = RandomMasking(32, 0.5)(torch.zeros(2, 3, 64, 64))
     dense = torch.randn(2, 3, 8, 8)
     tokens = gather_cells(dense, mask)
@@ -118,7 +122,7 @@ def test_merged_tokens_are_squares_inside_cells():
     embed = neck.decoders[0].embed
     weight = embed.weight.unflatten(1, (2, 2, 3)).permute(0, 3, 1, 2)
     merged = gather_cells(F.conv2d(dense, weight, embed.bias, stride=2), mask)
-    plain = build(in_channels=16, scales=(2,), norm_inputs=False, num_extra_tokens=0)
+    plain = build([Tap(16, 16, normalized=True)], HOG[1:2])
     state = neck.state_dict() | {
         "decoders.0.embed.weight": torch.eye(16),
         "decoders.0.embed.bias": torch.zeros(16),
@@ -128,7 +132,7 @@ def test_merged_tokens_are_squares_inside_cells():
 
 
 def test_merges_that_do_not_fit_are_refused():
-    neck = build(in_channels=3, scales=(1,), merges=4, norm_inputs=False, num_extra_tokens=0)
+    neck = build([Tap(3, 16, normalized=True)], HOG[2:3], merges=4)
     mask = RandomMasking(32, 0.5)(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ValueError, match="merges of 4 do not divide the 2x2 positions of a cell"):
         neck([torch.zeros(1, 8, 3)], mask)

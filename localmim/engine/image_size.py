@@ -1,0 +1,96 @@
+"""One setting for the size of the images of pre-training: ``image_size`` of a config."""
+
+import inspect
+from typing import Any
+
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+
+
+def settle_image_size(cfg: Config) -> None:
+    """Make backbone and crops of a pre-training config take images of one size, in place.
+
+    ``image_size`` of the config, an int or (height, width) in pixels, sets
+    ``model.backbone.img_size`` (if the backbone has such an argument) and the ``scale`` of every
+    RandomResizedCrop of the training pipeline, which counts (width, height). Without it the two
+    have to agree. Configs of other models are left alone.
+
+    Args:
+        cfg: of a training.
+
+    Raises:
+        ValueError: the sizes of backbone and crops differ, or ``image_size`` is no size or has
+            no crop to set.
+    """
+    model = cfg.get("model") or {}
+    if "mask_generator" not in model:
+        return
+    backbone, crops = model["backbone"], _crops(cfg)
+    if (size := cfg.get("image_size")) is not None:
+        size = _pair("image_size", size)
+        given = backbone.get("img_size")
+        if given is not None and _pair("model.backbone.img_size", given) != size:
+            raise ValueError(
+                f"image_size is {_text(size)} (height x width) but model.backbone.img_size "
+                f"{_text(_pair('model.backbone.img_size', given))}: leave the latter out, "
+                "backbone and crops follow image_size"
+            )
+        if not crops:
+            raise ValueError(
+                f"image_size {_text(size)} has no RandomResizedCrop in the training pipeline to "
+                "set: leave it out, and set model.backbone.img_size and the pipeline's own steps"
+            )
+        if _default_size(backbone) is not None:
+            backbone["img_size"] = size
+        for crop in crops:
+            crop["scale"] = size[::-1]
+    _compare(backbone, crops)
+
+
+def _crops(cfg: Config) -> list[dict]:
+    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    steps = dataset.get("pipeline") or []
+    return [step for step in steps if _named(step["type"]) == "RandomResizedCrop"]
+
+
+def _compare(backbone: dict, crops: list[dict]) -> None:
+    size = backbone.get("img_size", _default_size(backbone))
+    if size is None:
+        return
+    size = _pair("model.backbone.img_size", size)
+    for crop in crops:
+        scale = _pair("scale", crop["scale"])[::-1]
+        if scale != size:
+            raise ValueError(
+                f"model.backbone.img_size is {_text(size)} (height x width) but the training "
+                f"pipeline's RandomResizedCrop gives {_text(scale)} (its scale is (width, height))"
+                f": set image_size={list(scale)} instead of both"
+            )
+
+
+def _default_size(backbone: dict) -> Any:
+    """The default of the backbone's argument ``img_size``, or None if it has no such argument."""
+    kind = backbone["type"]
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    for parent in inspect.getmro(kind) if kind else ():  # what is unknown is refused when built
+        parameter = inspect.signature(parent.__init__).parameters.get("img_size")
+        if parameter is not None:
+            return parameter.default
+    return None
+
+
+def _named(kind: str | type) -> str:
+    return kind if isinstance(kind, str) else kind.__name__
+
+
+def _pair(name: str, size: Any) -> tuple[int, int]:
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
+        raise ValueError(f"{name} must be an int or two, positive, in pixels, got {size!r}")
+    return pair
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
