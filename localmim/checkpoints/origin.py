@@ -4,7 +4,13 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-_WITH_DEFAULT_SIZE = ("SparseViT", "SparseSwin", "VisionTransformer", "SwinTransformer")
+_WITH_DEFAULT_SIZE = (
+    "SparseViT",
+    "SparseSwin",
+    "ReleasedSwin",
+    "VisionTransformer",
+    "SwinTransformer",
+)
 
 
 def origin_of(content: Mapping[str, Any]) -> dict[str, Any]:

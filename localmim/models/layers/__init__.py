@@ -12,10 +12,11 @@ from .visible_conv import (
     run_visible,
     tokens_of,
 )
-from .window_groups import WindowGroups, group_windows
+from .window_groups import TokenPlaces, WindowGroups, group_windows, token_places
 
 __all__ = [
     "IRPE",
+    "TokenPlaces",
     "VisibleCells",
     "WindowGroups",
     "add_inner_tokens",
@@ -35,5 +36,6 @@ __all__ = [
     "run_swin_block",
     "run_visible",
     "sincos_positions",
+    "token_places",
     "tokens_of",
 ]
