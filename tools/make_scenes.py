@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from localmim.data.scene_shapes import MAX_OBJECTS
 from localmim.data.scene_writers import write_ade20k, write_coco, write_image_folder
-from localmim.data.scenes import MAX_OBJECTS, MIN_SIDE, SceneSet
+from localmim.data.scenes import MIN_SIDE, SceneSet
 
 WRITERS = {"folder": write_image_folder, "ade20k": write_ade20k, "coco": write_coco}
 

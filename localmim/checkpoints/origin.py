@@ -8,6 +8,7 @@ _WITH_DEFAULT_SIZE = (
     "BEiTViT",
     "IRPEViT",
     "MaskedViT",
+    "ReleasedSwin",
     "SparseSwin",
     "SparseViT",
     "SwinTransformer",

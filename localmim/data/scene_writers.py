@@ -4,11 +4,9 @@ A set is first written into a hidden folder next to its destination and renamed 
 that a destination that exists is complete.
 
 With more than one worker, scenes are drawn in fresh processes, which import the main module
-anew: a script that calls a writer this way must do so under `if __name__ == "__main__":`. What
+anew: a script that calls a writer this way must do so under ``if __name__ == "__main__":``. What
 is written does not depend on the number of workers.
 """
-
-from __future__ import annotations
 
 import contextlib
 import json
@@ -23,20 +21,82 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .scenes import KINDS, SPLITS, Scene, SceneSet
+from .scene_shapes import KINDS
+from .scenes import SPLITS, Scene, SceneSet
 
+# In the order of the indices that ``reduce_zero_label`` leaves.
 ADE20K_CLASSES = ("background", *KINDS)
-"""Class names of `write_ade20k`, in the order of the indices after `reduce_zero_label`."""
 
 Progress = Callable[[], object]
-Task = tuple[str, int]  # as `SceneSet.tasks` gives it
+Task = tuple[str, int]  # split and position, as in SceneSet.tasks
 
 _ADE20K_FOLDERS = {"train": "training", "val": "validation"}
 _PARCEL = 4  # scenes sent to a process at once: few, so that a progress bar moves
 
 
+def write_image_folder(
+    out_dir: str | Path, scenes: SceneSet, workers: int = 1, progress: Progress | None = None
+) -> None:
+    """Write a classification set as an image folder.
+
+    Pictures are ``train/<kind>/<number>.png`` and ``val/<kind>/<number>.png``, the kind being that
+    of the largest visible object and numbers counting through the split from 000001. All ten
+    folders exist in both splits, even those that got no picture.
+
+    Args:
+        out_dir: destination, a new or an empty folder; folders above it are made if need be.
+        scenes: what to draw.
+        workers: number of processes, at least 1.
+        progress: called without arguments after each scene.
+
+    Raises:
+        FileExistsError: ``out_dir`` is a file or a folder that is not empty.
+        ValueError: ``workers`` is less than 1.
+    """
+    with _staged(out_dir, [f"{split}/{kind}" for split in SPLITS for kind in KINDS]) as root:
+        _each(partial(_write_folder_scene, root, scenes), scenes.tasks(), workers, progress)
+
+
+def write_ade20k(
+    out_dir: str | Path, scenes: SceneSet, workers: int = 1, progress: Progress | None = None
+) -> None:
+    """Write a semantic segmentation set laid out as ADE20K.
+
+    Pictures are ``images/{training,validation}/<number>.jpg``, label maps
+    ``annotations/{training,validation}/<number>.png``. As in ADE20K, value 0 would mean "other",
+    which ``reduce_zero_label=True`` turns into the ignored 255; here no pixel has it. Background
+    is 1 and the kinds are 2 to 11, hence classes 0 to 10, ``ADE20K_CLASSES``, once reduced.
+
+    Arguments and errors are those of :func:`write_image_folder`.
+    """
+    parts, splits = ("images", "annotations"), _ADE20K_FOLDERS.values()
+    with _staged(out_dir, [f"{part}/{split}" for part in parts for split in splits]) as root:
+        _each(partial(_write_ade20k_scene, root, scenes), scenes.tasks(), workers, progress)
+
+
+def write_coco(
+    out_dir: str | Path, scenes: SceneSet, workers: int = 1, progress: Progress | None = None
+) -> None:
+    """Write an instance segmentation and detection set laid out as COCO 2017.
+
+    Pictures are ``train2017/<id>.jpg`` and ``val2017/<id>.jpg``, annotations
+    ``annotations/instances_{train,val}2017.json``. Boxes are [x, y, width, height] and areas
+    pixel counts, both of the visible part of an object. Masks are uncompressed run lengths,
+    because an object behind others may be in several parts. Category k + 1 is kind k.
+
+    Arguments and errors are those of :func:`write_image_folder`.
+    """
+    with _staged(out_dir, ["train2017", "val2017", "annotations"]) as root:
+        write = partial(_write_coco_scene, root, scenes)
+        entries = _each(write, scenes.tasks(), workers, progress)
+        parts = {"train": entries[: scenes.train], "val": entries[scenes.train :]}
+        for split, part in parts.items():
+            path = root / "annotations" / f"instances_{split}2017.json"
+            path.write_text(json.dumps(_coco_file(scenes.seed, part)), encoding="utf-8")
+
+
 def semantic_map(scene: Scene) -> np.ndarray:
-    """(H, W) uint8 map of a scene, as `write_ade20k` stores it: 1 background, k + 2 kind k."""
+    """(H, W) uint8 map of a scene, as it is written for ADE20K: 1 background, k + 2 kind k."""
     return np.array((1, *(kind + 2 for kind in scene.kinds)), dtype=np.uint8)[scene.instances]
 
 
@@ -47,20 +107,13 @@ def encode_rle(mask: np.ndarray) -> dict:
         mask: (H, W) bool.
 
     Returns:
-        `size`, [H, W], and `counts`, the lengths of the runs down the columns from left to
+        ``size``, [H, W], and ``counts``, the lengths of the runs down the columns from left to
         right, in turn outside and inside the mask, beginning outside (with 0 if need be).
     """
     flat = mask.ravel(order="F")
     starts = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     counts = np.diff(np.concatenate([[0], starts, [flat.size]])).tolist()
     return {"counts": [0, *counts] if flat[0] else counts, "size": list(mask.shape)}
-
-
-def _save(path: Path, picture: np.ndarray) -> None:
-    """Write a grey or RGB uint8 picture in the format that the name's suffix tells."""
-    _, data = cv2.imencode(path.suffix, picture[..., ::-1] if picture.ndim == 3 else picture)
-    # Not cv2.imwrite, which reports a full disk by its return value alone.
-    path.write_bytes(data.tobytes())
 
 
 def _write_folder_scene(root: Path, scenes: SceneSet, task: Task) -> None:
@@ -91,7 +144,7 @@ def _coco_object(scene: Scene, number: int) -> dict:
 
 
 def _write_coco_scene(root: Path, scenes: SceneSet, task: Task) -> tuple[dict, list[dict]]:
-    """Write a scene's picture; return its entry in `images` and, but for ids, its objects."""
+    """Write a scene's picture; return its entry in ``images`` and, but for ids, its objects."""
     scene = scenes.render(*task)
     # From the scene's number, because image ids are unique over train and val together.
     image_id = scenes.index(*task) + 1
@@ -116,9 +169,36 @@ def _coco_file(seed: int, entries: list[tuple[dict, list[dict]]]) -> dict:
     }
 
 
+def _save(path: Path, picture: np.ndarray) -> None:
+    """Write a grey or RGB uint8 picture in the format that the name's suffix tells."""
+    _, data = cv2.imencode(path.suffix, picture[..., ::-1] if picture.ndim == 3 else picture)
+    # Not cv2.imwrite, which reports a full disk by its return value alone.
+    path.write_bytes(data.tobytes())
+
+
+def _each(write: Callable, tasks: list[Task], workers: int, progress: Progress | None) -> list:
+    """What ``write`` returns for every task, in order."""
+    if workers < 1:
+        raise ValueError(f"workers must be 1 or more, got {workers}")
+    with contextlib.ExitStack() as stack:
+        results = map(write, tasks)
+        if workers > 1:
+            # Spawned, not forked: the threads of OpenCV and torch do not survive a fork.
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+            stack.callback(pool.shutdown, cancel_futures=True)
+            results = pool.map(write, tasks, chunksize=_PARCEL)
+        collected = []
+        for result in results:
+            collected.append(result)
+            if progress is not None:
+                progress()
+    return collected
+
+
 @contextlib.contextmanager
 def _staged(out_dir: str | Path, folders: Iterable[str]) -> Iterator[Path]:
-    """Give a hidden folder holding `folders` that becomes `out_dir` if all goes well."""
+    """Give a hidden folder holding ``folders`` that becomes ``out_dir`` if all goes well."""
     target = Path(out_dir).resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         what = "a folder that is not empty" if target.is_dir() else "a file"
@@ -138,84 +218,3 @@ def _staged(out_dir: str | Path, folders: Iterable[str]) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 parent.rmdir()
         raise
-
-
-def _each(write: Callable, tasks: list[Task], workers: int, progress: Progress | None) -> list:
-    """What `write` returns for every task, in order."""
-    if workers < 1:
-        raise ValueError(f"workers must be 1 or more, got {workers}")
-    with contextlib.ExitStack() as stack:
-        results = map(write, tasks)
-        if workers > 1:
-            # Spawned, not forked: the threads of OpenCV and torch do not survive a fork.
-            context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
-            stack.callback(pool.shutdown, cancel_futures=True)
-            results = pool.map(write, tasks, chunksize=_PARCEL)
-        collected = []
-        for result in results:
-            collected.append(result)
-            if progress is not None:
-                progress()
-    return collected
-
-
-def write_image_folder(
-    out_dir: str | Path, scenes: SceneSet, workers: int = 1, progress: Progress | None = None
-) -> None:
-    """Write a classification set as an image folder.
-
-    Pictures are `train/<kind>/<number>.png` and `val/<kind>/<number>.png`, the kind being that
-    of the largest visible object and numbers counting through the split from 000001. All ten
-    folders exist in both splits, even those that got no picture.
-
-    Args:
-        out_dir: Destination, a new or an empty folder; folders above it are made as needed.
-        scenes: What to draw.
-        workers: Number of processes, at least 1.
-        progress: Called without arguments after each scene.
-
-    Raises:
-        FileExistsError: If `out_dir` is a file or a folder that is not empty.
-        ValueError: If `workers` is less than 1.
-    """
-    with _staged(out_dir, [f"{split}/{kind}" for split in SPLITS for kind in KINDS]) as root:
-        _each(partial(_write_folder_scene, root, scenes), scenes.tasks(), workers, progress)
-
-
-def write_ade20k(
-    out_dir: str | Path, scenes: SceneSet, workers: int = 1, progress: Progress | None = None
-) -> None:
-    """Write a semantic segmentation set laid out as ADE20K.
-
-    Pictures are `images/{training,validation}/<number>.jpg`, label maps
-    `annotations/{training,validation}/<number>.png`. As in ADE20K, value 0 would mean "other",
-    which `reduce_zero_label=True` turns into the ignored 255; here no pixel has it. Background
-    is 1 and the kinds are 2 to 11, hence classes 0 to 10, `ADE20K_CLASSES`, once reduced.
-
-    Arguments and errors are those of `write_image_folder`.
-    """
-    parts, splits = ("images", "annotations"), _ADE20K_FOLDERS.values()
-    with _staged(out_dir, [f"{part}/{split}" for part in parts for split in splits]) as root:
-        _each(partial(_write_ade20k_scene, root, scenes), scenes.tasks(), workers, progress)
-
-
-def write_coco(
-    out_dir: str | Path, scenes: SceneSet, workers: int = 1, progress: Progress | None = None
-) -> None:
-    """Write an instance segmentation and detection set laid out as COCO 2017.
-
-    Pictures are `train2017/<id>.jpg` and `val2017/<id>.jpg`, annotations
-    `annotations/instances_{train,val}2017.json`. Boxes are [x, y, width, height] and areas
-    pixel counts, both of the visible part of an object. Masks are uncompressed run lengths,
-    because an object behind others may be in several parts. Category k + 1 is kind k.
-
-    Arguments and errors are those of `write_image_folder`.
-    """
-    with _staged(out_dir, ["train2017", "val2017", "annotations"]) as root:
-        write = partial(_write_coco_scene, root, scenes)
-        entries = _each(write, scenes.tasks(), workers, progress)
-        parts = {"train": entries[: scenes.train], "val": entries[scenes.train :]}
-        for split, part in parts.items():
-            path = root / "annotations" / f"instances_{split}2017.json"
-            path.write_text(json.dumps(_coco_file(scenes.seed, part)), encoding="utf-8")

@@ -5,6 +5,7 @@ from .backbones import (
     MaskedViT,
     PackedConvNeXt,
     PackedResNet,
+    ReleasedSwin,
     SparseSwin,
     SparseViT,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "ReconstructionHead",
     "PackedConvNeXt",
     "PackedResNet",
+    "ReleasedSwin",
     "SparseSwin",
     "SparseViT",
 ]

@@ -1,11 +1,10 @@
-from __future__ import annotations
-
 import json
 
 import cv2
 import numpy as np
 import pytest
 
+from localmim.data.scene_shapes import KINDS
 from localmim.data.scene_writers import (
     ADE20K_CLASSES,
     encode_rle,
@@ -13,7 +12,7 @@ from localmim.data.scene_writers import (
     write_coco,
     write_image_folder,
 )
-from localmim.data.scenes import KINDS, SceneSet
+from localmim.data.scenes import SceneSet
 
 SCENES = SceneSet(train=12, val=5, size=(48, 64), seed=3)
 WRITERS = [write_image_folder, write_ade20k, write_coco]

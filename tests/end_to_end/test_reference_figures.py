@@ -27,10 +27,9 @@ def vit():
 
 def swin(target: str):
     backbone = dict(
-        type="SparseSwin",
+        type="ReleasedSwin",
         arch=dict(embed_dims=32, depths=[2, 2, 2, 2], num_heads=[1, 2, 4, 8]),
         norm_eps=1e-6,
-        released_windows=True,
     )
     sides = (8, 16, 32, 32)
     target_generator = {

@@ -18,7 +18,7 @@ OFFSETS = [(0.1, -0.2), (0.3, 0.0), (0.0, 0.5), (-1.0, 1.0)]
 # Recipes of the release that left offsets in the HOG filters, and a Swin's misplaced windows.
 CHANGES = {
     "vit": {},
-    "swin": {"backbone.released_windows": True, "target_generator.offsets": OFFSETS},
+    "swin": {"backbone.type": "ReleasedSwin", "target_generator.offsets": OFFSETS},
 }
 
 

@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from localmim.models import RandomMasking
-from localmim.models.layers import group_windows
+from localmim.models.layers import WindowGroups, group_windows, token_places
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,6 +46,10 @@ def plans_of_a_swin(size: tuple[int, int], window: int) -> list[tuple[int, int, 
     return plans
 
 
+def plan(hidden: torch.Tensor, side: int, window: int, shift: int) -> WindowGroups:
+    return group_windows(token_places(hidden, side), window, shift, hidden.device)
+
+
 def main() -> None:
     args = parse_args()
     torch.manual_seed(0)
@@ -54,14 +58,14 @@ def main() -> None:
     results = {plan: [] for plan in plans_of_a_swin(args.size, args.window)}
     for _ in tqdm(range(args.masks), desc="masks"):
         hidden = generator(images).on_cpu()
-        for plan, rows in results.items():
+        for settings, rows in results.items():
             start = time.perf_counter()
-            groups = group_windows(hidden, *plan, images.device)
+            groups = plan(hidden, *settings)
             rows.append((groups.efficiency, time.perf_counter() - start))
     print("stage  window  shift  tokens / slots  groups x size  ms a plan")
     for (side, window, shift), rows in results.items():
         efficiency, seconds = (statistics.mean(column) for column in zip(*rows, strict=True))
-        last = group_windows(hidden, side, window, shift, images.device).tokens.shape
+        last = plan(hidden, side, window, shift).tokens.shape
         print(
             f"{SIDES.index(side):5}  {window:6}  {shift:5}  {efficiency:14.3f}  "
             f"{f'{last[0]} x {last[1]}':>13}  {seconds * 1e3:9.2f}"

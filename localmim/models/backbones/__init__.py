@@ -4,6 +4,7 @@ from .masked_resnet import MaskedResNet
 from .masked_vit import MaskedViT
 from .packed_convnext import PackedConvNeXt
 from .packed_resnet import PackedResNet
+from .released_swin import ReleasedSwin
 from .sparse_swin import SparseSwin
 from .sparse_vit import SparseViT
 
@@ -14,6 +15,7 @@ __all__ = [
     "MaskedViT",
     "PackedConvNeXt",
     "PackedResNet",
+    "ReleasedSwin",
     "SparseSwin",
     "SparseViT",
 ]

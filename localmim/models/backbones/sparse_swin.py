@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from mmpretrain.models.backbones import SwinTransformer
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from localmim.masking import PatchMask, nearest_multiples
 from localmim.models.layers import (
+    TokenPlaces,
     WindowGroups,
     cell_in_pixels,
     embed_visible,
@@ -18,6 +19,7 @@ from localmim.models.layers import (
     merge_in_cells,
     run_swin_block,
     swin_taps,
+    token_places,
 )
 
 
@@ -51,10 +53,6 @@ class SparseSwin(SwinTransformer):
         norm_eps: of every layer norm. The default is the parent's; LocalMIM pre-trains with 1e-6.
         isolate_gradients: detach the input of every segment between taps, so that each tap trains
             its own segment only (gradient-isolated training, a table of Wang et al. 2023).
-        released_windows: from the second stage on, place tokens in windows as the authors' code
-            does. It counts tokens cell by cell but reads that number as one that counts row by row,
-            so that tokens share windows with others than their neighbours, also with nothing
-            hidden. For its figures and for checkpoints pre-trained with it.
         **kwargs: the parent's other arguments, except ``stage_cfgs``, ``patch_cfg``, ``norm_cfg``,
             ``pad_small_map`` and ``use_abs_pos_embed``.
     """
@@ -71,7 +69,6 @@ class SparseSwin(SwinTransformer):
         out_after_downsample: bool = True,
         norm_eps: float = 1e-5,
         isolate_gradients: bool = False,
-        released_windows: bool = False,
         **kwargs,
     ) -> None:
         for name in ("stage_cfgs", "patch_cfg", "norm_cfg", "pad_small_map", "use_abs_pos_embed"):
@@ -105,7 +102,6 @@ class SparseSwin(SwinTransformer):
         self.cell_size = patch_size * 2 ** (num_stages - 1)
         self.taps = swin_taps(self, patch_size)
         self.isolate_gradients = isolate_gradients
-        self.released_windows = released_windows
 
     @classmethod
     def _check_arch(cls, arch: str | dict) -> int:
@@ -153,8 +149,7 @@ class SparseSwin(SwinTransformer):
         x = self.drop_after_pos(embed_visible(self.patch_embed, images, mask))
         taps = []
         for number, stage in enumerate(self.stages):
-            misplaced = self.released_windows and number > 0
-            x = self._run_blocks(stage.blocks, x, mask, side, misplaced)
+            x = self._run_blocks(number, x, mask, side)
             merging = stage.downsample
             if merging is not None and self.out_after_downsample:
                 x, side = merge_in_cells(merging, x, side), side // 2
@@ -180,20 +175,20 @@ class SparseSwin(SwinTransformer):
                 )
         return cell // self.patch_size
 
-    @staticmethod
-    def _run_blocks(
-        blocks: nn.Module, x: Tensor, mask: PatchMask, side: int, misplaced: bool
-    ) -> Tensor:
+    def _places(self, number: int, mask: PatchMask, side: int) -> TokenPlaces:
+        """Where the visible tokens of a stage lie, with ``side`` of them along a side of a cell."""
+        return token_places(mask.on_cpu(), side)
+
+    def _run_blocks(self, number: int, x: Tensor, mask: PatchMask, side: int) -> Tensor:
         """All blocks of a stage on visible tokens (B, K * side * side, C)."""
+        places = self._places(number, mask, side)
         plans: dict[int, WindowGroups] = {}
-        for block in blocks:
+        for block in self.stages[number].blocks:
             window, shift = block.attn.window_size, block.attn.shift_size
             if min(mask.grid) * side <= window:
                 shift = 0  # as in the parent, also where only the shorter side is one window
             if shift not in plans:
-                plans[shift] = group_windows(
-                    mask.on_cpu(), side, window, shift, x.device, misplaced
-                )
+                plans[shift] = group_windows(places, window, shift, x.device)
             x = run_swin_block(block, x, plans[shift])
         return x
 

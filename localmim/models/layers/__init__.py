@@ -13,10 +13,11 @@ from .visible_conv import (
     run_visible,
     tokens_of,
 )
-from .window_groups import WindowGroups, group_windows
+from .window_groups import TokenPlaces, WindowGroups, group_windows, token_places
 
 __all__ = [
     "IRPE",
+    "TokenPlaces",
     "VisibleCells",
     "WindowGroups",
     "add_inner_tokens",
@@ -40,6 +41,7 @@ __all__ = [
     "run_visible",
     "sincos_positions",
     "swin_taps",
+    "token_places",
     "tokens_of",
     "vit_taps",
 ]

@@ -5,8 +5,9 @@ leave windows unevenly filled, so the visible tokens of several windows are pack
 equal size, within which pairs from different windows are masked out (group window attention, Huang
 et al., Green Hierarchical Vision Transformer for Masked Image Modeling, NeurIPS 2022, section 3.2).
 
-A plan depends on the mask, the window and the shift and on nothing else: it is made on the CPU and
-sent to the device without waiting for it, once for all blocks of a stage that share a shift.
+A plan depends on the places of visible tokens, the window and the shift and on nothing else: it is
+made on the CPU and sent to the device without waiting for it, once for all blocks of a stage that
+share a shift.
 """
 
 from collections import Counter, defaultdict
@@ -16,6 +17,21 @@ import torch
 from torch import Tensor
 
 from localmim.masking import send
+
+
+@dataclass(frozen=True)
+class TokenPlaces:
+    """Where the T visible tokens of a batch lie, on the CPU.
+
+    Attributes:
+        image: (T,) long, the image of each token.
+        row: (T,) long, its row in the dense grid of tokens of that image.
+        col: (T,) long, its column there.
+    """
+
+    image: Tensor
+    row: Tensor
+    col: Tensor
 
 
 @dataclass(frozen=True)
@@ -41,33 +57,41 @@ class WindowGroups:
         return self.slots.numel() / self.tokens.numel()
 
 
+def token_places(hidden: Tensor, side: int) -> TokenPlaces:
+    """The places of the visible tokens of a stage.
+
+    Args:
+        hidden: (M, Gh, Gw) bool on the CPU, True where a cell is hidden.
+        side: tokens along a side of a cell.
+
+    Returns:
+        The places of T = M * K * side * side tokens, image by image and cell-major.
+    """
+    image, cell_row, cell_col = (~hidden).nonzero()[:, :, None, None].unbind(1)
+    inner = torch.arange(side)
+    places = torch.broadcast_tensors(
+        image, cell_row * side + inner[:, None], cell_col * side + inner
+    )
+    return TokenPlaces(*(place.flatten() for place in places))
+
+
 def group_windows(
-    hidden: Tensor,
-    side: int,
-    window: int,
-    shift: int,
-    device: torch.device,
-    misplaced: bool = False,
+    places: TokenPlaces, window: int, shift: int, device: torch.device
 ) -> WindowGroups:
     """Plan the attention of visible tokens in windows.
 
     Args:
-        hidden: (M, Gh, Gw) bool on the CPU, True where a cell is hidden; the tokens of all M
-            images are packed together.
-        side: tokens along a side of a cell.
+        places: of the T tokens; those of all images are packed together.
         window: tokens along a side of a window. Windows at the right and the lower border are cut.
         shift: tokens by which windows are shifted to the right and down, in [0, window). Windows
             that a shift cuts at the border stay apart, they do not wrap around.
         device: where the plan is needed.
-        misplaced: read the number of a token, which counts cell by cell, as one that counts row by
-            row through the image, and put the token there (see SparseSwin's ``released_windows``).
 
     Returns:
-        The plan of the T = M * K * side * side tokens that are visible, image by image and
-        cell-major. Groups have the smallest size that is a multiple of 8 (fused attention wants
-        its mask so) and holds the fullest window.
+        The plan of the tokens, in the order of their places. Groups have the smallest size that is
+        a multiple of 8 (fused attention wants its mask so) and holds the fullest window.
     """
-    number, place = _windows(hidden, side, window, shift, misplaced)
+    number, place = _windows(places, window, shift)
     _, number, counts = number.unique(return_inverse=True, return_counts=True)
     size = -(-int(counts.max()) // 8) * 8
     starts, num_groups = _pack(counts.tolist(), size)
@@ -90,34 +114,18 @@ def group_windows(
     return WindowGroups(tokens, send(slots, device), offsets)
 
 
-def _windows(
-    hidden: Tensor, side: int, window: int, shift: int, misplaced: bool
-) -> tuple[Tensor, Tensor]:
+def _windows(places: TokenPlaces, window: int, shift: int) -> tuple[Tensor, Tensor]:
     """The number of every visible token's window, and its place there.
 
     Places are numbered so that the difference of two in a window tells their relative position.
     """
-    image, row, col = _places(hidden, side)
-    rows, cols = (cells * side for cells in hidden.shape[1:])
-    if misplaced:
-        cell = row // side * hidden.shape[2] + col // side
-        count = (cell * side + row % side) * side + col % side
-        row, col = count // cols, count % cols
+    row, col = places.row, places.col
     if shift:
         # The first window of a shifted axis holds its first `shift` tokens.
         row, col = row + window - shift, col + window - shift
-    number = (image * (rows // window + 2) + row // window) * (cols // window + 2) + col // window
+    above, left = row // window, col // window
+    number = (places.image * (above.max() + 1) + above) * (left.max() + 1) + left
     return number, row % window * (2 * window - 1) + col % window
-
-
-def _places(hidden: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Image, row and column of every visible token, cell-major."""
-    image, cell_row, cell_col = (~hidden).nonzero()[:, :, None, None].unbind(1)
-    inner = torch.arange(side)
-    places = torch.broadcast_tensors(
-        image, cell_row * side + inner[:, None], cell_col * side + inner
-    )
-    return tuple(place.flatten() for place in places)
 
 
 def _pack(counts: list[int], size: int) -> tuple[list[int], int]:

@@ -146,20 +146,20 @@ def test_taps_have_the_tokens_of_visible_cells():
 def test_a_stage_plans_once_for_each_shift(monkeypatch):
     calls = []
 
-    def counted(hidden, side, window, shift, device, misplaced):
-        calls.append((side, window, shift))
-        return group_windows(hidden, side, window, shift, device, misplaced)
+    def counted(places, window, shift, device):
+        calls.append((len(places.image), window, shift))
+        return group_windows(places, window, shift, device)
 
     monkeypatch.setattr("localmim.models.backbones.sparse_swin.group_windows", counted)
     images = torch.randn(1, 3, 128, 128).double()
     backbone = build((128, 128), 4, arch=ARCH | {"depths": [2, 2, 6, 2]})
     backbone(images, draw(images))
-    # Side of a cell, window, shift: none in the last stage, which the window covers.
+    # Tokens of 4 visible cells, window, shift: none in the last stage, which the window covers.
     assert calls == [
-        *[(8, 4, 0), (8, 4, 2)],
-        *[(4, 4, 0), (4, 4, 2)],
-        *[(2, 4, 0), (2, 4, 2)],
-        *[(1, 4, 0)],
+        *[(256, 4, 0), (256, 4, 2)],
+        *[(64, 4, 0), (64, 4, 2)],
+        *[(16, 4, 0), (16, 4, 2)],
+        *[(4, 4, 0)],
     ]
 
 
@@ -190,17 +190,6 @@ def test_checkpointed_blocks_give_the_same_gradients():
     other = dict(checkpointed.named_parameters())
     for name, parameter in plain.named_parameters():
         torch.testing.assert_close(parameter.grad, other[name].grad, rtol=1e-10, atol=1e-10)
-
-
-def test_released_windows_are_the_dense_swins_in_the_first_stage_only():
-    """Why they are an option; the reference figures show that they are the released code's."""
-    backbone = build((96, 96), 3, released_windows=True)
-    images = torch.randn(1, 3, 96, 96).double()
-    mask = nothing_hidden(1, (96, 96))
-    dense = [gather_cells(x, mask) for x in backbone(images)]
-    sparse = backbone(images, mask)
-    torch.testing.assert_close(sparse[0], dense[0], rtol=1e-9, atol=1e-9)
-    assert all((a - b).abs().max() > 1e-3 for a, b in zip(sparse[1:], dense[1:], strict=True))
 
 
 def test_stages_smaller_than_the_window_use_their_side():

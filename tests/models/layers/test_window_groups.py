@@ -3,7 +3,7 @@ import torch
 
 from localmim.masking import PatchMask, gather_cells
 from localmim.models import RandomMasking
-from localmim.models.layers import group_windows
+from localmim.models.layers import WindowGroups, group_windows, token_places
 
 CPU = torch.device("cpu")
 # Grid of cells, tokens along a side of a cell in each stage, window.
@@ -26,6 +26,10 @@ STAGES = [
 def draw(grid, images, ratio=0.75):
     generator = RandomMasking(32, ratio)
     return generator(torch.zeros(images, 1, grid[0] * 32, grid[1] * 32))
+
+
+def plan(hidden, side, window, shift) -> WindowGroups:
+    return group_windows(token_places(hidden, side), window, shift, CPU)
 
 
 def offsets_of_pairs(groups):
@@ -59,12 +63,20 @@ def brute_force(mask, side, window, shift):
     return torch.where(together, offset, (2 * window - 1) ** 2)
 
 
+def test_places_are_those_of_the_tokens_of_visible_cells_in_the_dense_grid():
+    mask, side = draw((3, 5), images=2), 4
+    image, row, col = torch.meshgrid(*map(torch.arange, (2, 3 * side, 5 * side)), indexing="ij")
+    expected = gather_cells(torch.stack([image, row, col], dim=1), mask).flatten(0, 1)
+    places = token_places(mask.on_cpu(), side)
+    assert torch.stack([places.image, places.row, places.col], dim=1).equal(expected)
+
+
 @pytest.mark.parametrize(("grid", "side", "window", "shift"), STAGES)
 def test_pairs_of_one_window_attend_and_no_others(grid, side, window, shift):
     for seed in range(3):
         torch.manual_seed(seed)
         mask = draw(grid, images=1 + seed // 2)
-        groups = group_windows(mask.on_cpu(), side, window, shift, CPU)
+        groups = plan(mask.on_cpu(), side, window, shift)
         found = offsets_of_pairs(groups)
         expected = brute_force(mask, side, window, shift)
         # Pairs in different groups never meet; those in one group meet as they should.
@@ -78,7 +90,7 @@ def test_groups_are_equal_full_and_hold_every_token_once(grid, side, window, shi
     torch.manual_seed(0)
     for images in (1, 5):
         mask = draw(grid, images)
-        groups = group_windows(mask.on_cpu(), side, window, shift, CPU)
+        groups = plan(mask.on_cpu(), side, window, shift)
         total = images * mask.visible.shape[1] * side * side
         assert len(groups.slots) == total == len(groups.slots.unique())
         assert groups.tokens.flatten()[groups.slots].equal(torch.arange(total))
@@ -95,10 +107,10 @@ def test_packing_is_efficient():
     """Tokens / slots over 50 masks of a Swin at 224 px, window 7: the first stages matter."""
     torch.manual_seed(0)
     for side, shift, least in ((8, 0, 0.95), (8, 3, 0.95), (4, 0, 0.85), (4, 3, 0.85)):
-        plans = [group_windows(draw((7, 7), 1).on_cpu(), side, 7, shift, CPU) for _ in range(50)]
+        plans = [plan(draw((7, 7), 1).on_cpu(), side, 7, shift) for _ in range(50)]
         assert sum(p.efficiency for p in plans) / len(plans) > least
     # A mask for each image gives the knapsack more to choose from.
-    assert group_windows(draw((7, 7), 16).on_cpu(), 4, 7, 3, CPU).efficiency > 0.97
+    assert plan(draw((7, 7), 16).on_cpu(), 4, 7, 3).efficiency > 0.97
 
 
 def test_knapsack_fills_groups():
@@ -106,39 +118,28 @@ def test_knapsack_fills_groups():
     row = torch.ones(48, dtype=torch.bool)
     for window, fill in enumerate((5, 3, 3, 2, 2, 1)):
         row[8 * window : 8 * window + fill] = False
-    groups = group_windows(row.view(1, 1, 48), 1, 8, 0, CPU)
+    groups = plan(row.view(1, 1, 48), 1, 8, 0)
     assert groups.tokens.shape == (2, 8) and groups.efficiency == 1
 
 
 def test_depends_on_the_mask_alone():
     hidden = draw((7, 7), 2).on_cpu()
-    first = group_windows(hidden, 8, 7, 3, CPU)
+    first = plan(hidden, 8, 7, 3)
     torch.rand(10)
-    again = group_windows(hidden.clone(), 8, 7, 3, CPU)
+    again = plan(hidden.clone(), 8, 7, 3)
     assert all(getattr(first, k).equal(getattr(again, k)) for k in ("tokens", "slots", "offsets"))
-
-
-def test_misplaced_tokens_lie_where_their_number_reads_row_by_row():
-    # 2x2 cells of 2x2 tokens; the second cell's tokens 4 to 7 read as the second row of 4.
-    hidden = torch.tensor([[[1, 0], [1, 0]]], dtype=torch.bool)
-    groups = group_windows(hidden, 2, 2, 0, CPU, misplaced=True)
-    found = offsets_of_pairs(groups)
-    # Rows 1 and 3, so windows of 2x2 tokens hold the halves of these rows.
-    together = torch.block_diag(*[torch.ones(2, 2)] * 4).bool()
-    assert (found[together] < 9).all() and ((found == -1) | (found == 9))[~together].all()
-    assert found[0, 1] == 4 - 1 and found[1, 0] == 4 + 1  # one column apart
 
 
 def test_one_visible_cell():
     hidden = torch.ones(1, 3, 3, dtype=torch.bool)
     hidden[0, 1, 1] = False
-    groups = group_windows(hidden, 2, 7, 3, CPU)
+    groups = plan(hidden, 2, 7, 3)
     assert len(groups.slots) == 4 and groups.tokens.shape[1] == 8
 
 
 def test_empty_slots_see_only_each_other():
     mask = PatchMask.from_scores(torch.rand(1, 7, 7), 12)
-    groups = group_windows(mask.hidden, 1, 7, 0, CPU)  # 12 tokens, 16 slots
+    groups = plan(mask.hidden, 1, 7, 0)  # 12 tokens, 16 slots
     together = groups.offsets[0] < 169
     assert together[:12, :12].all() and together[12:, 12:].all()
     assert not together[:12, 12:].any() and not together[12:, :12].any()
