@@ -1,5 +1,6 @@
-# "ResNet strikes back" A3 (Wightman et al. 2021): LAMB with linear warm-up and cosine decay to
-# 1e-6, mixed precision. Usually modified: lr, max_epochs.
+# "ResNet strikes back" A3 (Wightman et al. 2021): LAMB with cosine decay to 1e-6 from epoch to
+# epoch, which a linear warm-up multiplies in the first ones, mixed precision.
+# Usually modified: lr, max_epochs.
 
 # bfloat16 where the GPU has it, else float16; float32 on a CPU.
 optim_wrapper = dict(
@@ -20,13 +21,7 @@ param_scheduler = [
         end=5,
         convert_to_iter_based=True,
     ),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=1e-6,
-        by_epoch=True,
-        begin=5,
-        convert_to_iter_based=True,
-    ),
+    dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=True, begin=0),
 ]
 
 train_cfg = dict(by_epoch=True, max_epochs=100, val_interval=1)

@@ -39,7 +39,7 @@ class MaskedViT(BEiTViT):
         img_size: int | tuple[int, int] = 224,
         patch_size: int = 16,
         in_channels: int = 3,
-        out_indices: Sequence[int] = (-1,),
+        out_indices: int | Sequence[int] = (-1,),
         out_type: str = "featmap",
         drop_path_rate: float = 0.0,
         final_norm: bool = True,
@@ -50,7 +50,8 @@ class MaskedViT(BEiTViT):
             img_size=img_size,
             patch_size=patch_size,
             in_channels=in_channels,
-            out_indices=list(out_indices),
+            # A copy, which the parent changes; what is no sequence is the parent's to judge.
+            out_indices=list(out_indices) if isinstance(out_indices, Sequence) else out_indices,
             out_type=out_type,
             drop_path_rate=drop_path_rate,
             final_norm=final_norm,

@@ -21,16 +21,25 @@ class LinearDecoder(BaseModule):
         in_channels: width of the tap.
         out_channels: channels of the target.
         upscale: size of the target's grid relative to the tap's.
+        init_cfg: how to initialise instead, in mmengine's terms.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, upscale: int = 1) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        upscale: int = 1,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
         self.pred = nn.Conv2d(in_channels, out_channels * upscale**2, 1)
         self.shuffle = nn.PixelShuffle(upscale)
 
     def init_weights(self) -> None:
-        """Initialise the convolution as the linear layer that it is."""
+        """Initialise the convolution as a linear layer, unless ``init_cfg`` says how."""
         super().init_weights()
+        if self.init_cfg:
+            return
         nn.init.xavier_uniform_(self.pred.weight.flatten(1))
         nn.init.zeros_(self.pred.bias)
 

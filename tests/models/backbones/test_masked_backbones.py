@@ -152,3 +152,12 @@ def test_unfit_masks_and_sizes_are_refused(kind):
     if kind == "resnet":
         with pytest.raises(ValueError, match="no masked form of deep_stem"):
             MaskedResNet(50, deep_stem=True)
+
+
+@pytest.mark.parametrize("kind", ["convnext", "vit"])
+def test_taps_are_one_number_or_a_sequence_as_in_the_parent(kind):
+    last = [-1]
+    assert build(kind, out_indices=-1).out_indices == build(kind, out_indices=last).out_indices
+    assert last == [-1]
+    with pytest.raises(AssertionError, match='"out_indices" must by a sequence or int'):
+        build(kind, out_indices={1: 1})

@@ -22,3 +22,14 @@ def test_every_position_is_a_linear_map_of_its_feature(upscale):
 def test_several_taps_are_refused():
     with pytest.raises(ValueError, match="takes one tap, the backbone has 2"):
         LinearDecoder(5, 3)([torch.zeros(1, 5, 2, 2)] * 2, None)
+
+
+def test_init_cfg_alone_initialises_where_it_is_given():
+    torch.manual_seed(0)
+    neck = LinearDecoder(
+        64, 3, 16, init_cfg=dict(type="TruncNormal", layer="Conv2d", std=0.02, bias=0.5)
+    )
+    neck.init_weights()
+    # Xavier's deviation would be sqrt(2 / (64 + 768)) = 0.049.
+    assert neck.pred.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert neck.pred.bias.eq(0.5).all()
