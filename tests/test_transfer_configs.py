@@ -261,7 +261,7 @@ def test_the_rsb_recipes(name):
     assert (optimizer.type, optimizer.weight_decay) == ("Lamb", 0.02)
     assert (cfg.train_dataloader.batch_size, cfg.auto_scale_lr.base_batch_size) == (256, 2048)
     warmup, decay = cfg.param_scheduler
-    assert (warmup.start_factor, warmup.end, decay.eta_min) == (1e-4, 5, 1e-6)
+    assert (warmup.start_factor, warmup.end, decay.eta_min) == (1e-5, 5, 1e-6)
     assert (augment.num_policies, augment.magnitude_std, augment.total_level) == (2, 0.5, 10)
     assert "RandomErasing" not in steps
     assert [(mix.type, mix.alpha) for mix in cfg.model.train_cfg.augments] == [

@@ -113,7 +113,7 @@ def test_the_rates_of_rsb_are_those_of_mmcvs_plain_cosine(name, from_epoch_to_ep
     for iteration, rate in enumerate(rates(cfg, length)):
         done = iteration // length * length if from_epoch_to_epoch else iteration
         cosine = 0.5 * (1 + math.cos(math.pi * done / (epochs * length)))
-        ramp = 1e-4 + (1 - 1e-4) * min(1, iteration / (5 * length - 1))
+        ramp = 1e-5 + (1 - 1e-5) * min(1, iteration / (5 * length - 1))
         assert rate == pytest.approx((1e-6 + (peak - 1e-6) * cosine) * ramp, rel=1e-3, abs=1e-6)
 
 

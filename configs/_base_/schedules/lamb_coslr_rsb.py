@@ -15,7 +15,7 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(
         type="LinearLR",
-        start_factor=1e-4,
+        start_factor=1e-5,
         by_epoch=True,
         begin=0,
         end=5,
