@@ -8,7 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from localmim.masking import PatchMask
-from localmim.models.layers import fill_with_mean, init_linear_and_norm, init_patch_embed
+from localmim.models.layers import fill_with_mean
 
 
 @MODELS.register_module()
@@ -62,12 +62,18 @@ class MaskedViT(BEiTViT):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
 
     def init_weights(self) -> None:
-        """Initialise as MAE does, positions as the parent, unless ``init_cfg`` says how."""
+        """Initialise as A2MIM's release does, unless ``init_cfg`` says how."""
         super().init_weights()
         if self.init_cfg:
             return
-        init_linear_and_norm(self)
-        init_patch_embed(self.patch_embed)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        for name, parameter in self.named_parameters():
+            if name.endswith("relative_position_bias_table"):
+                nn.init.zeros_(parameter)
         for token in (self.cls_token, self.mask_token):
             nn.init.trunc_normal_(token, std=0.02)
 

@@ -133,6 +133,12 @@ def test_a_start_is_that_of_the_release():
     vit = MaskedViT("deit-small")
     vit.init_weights()
     assert vit.mask_token.shape == (1, 1, 384) and vit.layers[0].gamma_1.unique() == 0.1
+    for name, parameter in vit.named_parameters():
+        leaf = name.rpartition(".")[2]
+        if leaf == "relative_position_bias_table" or leaf.endswith("bias"):
+            assert not parameter.any(), name
+        elif parameter.ndim > 1:
+            assert parameter.std().item() == pytest.approx(0.02, rel=0.1), name
 
 
 def test_stochastic_depth_drops_a_branch_once():
