@@ -1,6 +1,7 @@
 """Pre-training as in the authors' releases: what decays and how fast it learns, least rates, crops
 and first weights. (Batches, rates and lengths: test_configs.py.)"""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def settings(path):
     """(model, {name of a parameter: (rate relative to the config's, weight decay)})."""
     cfg = Config.fromfile(path)
     model = MODELS.build(cfg.model)
+    gc.collect()  # the model before this one
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     groups = {id(p): group for group in wrapper.optimizer.param_groups for p in group["params"]}
     rate = cfg.optim_wrapper.optimizer.lr
