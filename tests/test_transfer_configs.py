@@ -198,10 +198,10 @@ FINE_TUNING = {
     "vit-base-p16_localmim-1600e-pre": (1024, 2e-3, 1e-5, 0.65, 0.1, 20, 100),
     "vit-base-p16_localmim-100e-pre": (1024, 4e-3, 1e-6, 0.75, 0.1, 20, 100),
     "vit-large-p16_localmim-800e-pre": (1024, 3e-3, 1e-6, 0.75, 0.2, 5, 50),
-    "swin-base-w7_localmim-pixel-400e-pre": (1024, 4e-3, 1e-6, 0.9, 0.1, 20, 100),
-    "swin-base-w7_localmim-400e-pre": (2048, 4e-3, 1e-6, 0.9, 0.1, 20, 100),
-    "swin-base-w7_localmim-100e-pre": (2048, 5e-3, 1e-6, 0.9, 0.1, 20, 100),
-    "swin-large-w14_localmim-800e-pre": (2048, 2e-3, 1e-6, 0.8, 0.3, 20, 100),
+    "swin-base-w7_localmim-pixel-400e-pre": (1024, 4e-3, 2.5e-7, 0.9, 0.1, 20, 100),
+    "swin-base-w7_localmim-400e-pre": (2048, 4e-3, 2.5e-7, 0.9, 0.1, 20, 100),
+    "swin-base-w7_localmim-100e-pre": (2048, 5e-3, 2.5e-7, 0.9, 0.1, 20, 100),
+    "swin-large-w14_localmim-800e-pre": (2048, 2e-3, 2.5e-7, 0.8, 0.3, 20, 100),
     # Li et al. 2023, from their release.
     "vit-base-p16_a2mim-800e-pre": (1024, 1e-2, 1e-6, 0.65, 0.1, 20, 100),
     "vit-small-p16_a2mim-800e-pre": (1024, 1e-2, 1e-6, 0.65, 0.1, 20, 100),
@@ -261,7 +261,7 @@ def test_the_rsb_recipes(name):
     assert (optimizer.type, optimizer.weight_decay) == ("Lamb", 0.02)
     assert (cfg.train_dataloader.batch_size, cfg.auto_scale_lr.base_batch_size) == (256, 2048)
     warmup, decay = cfg.param_scheduler
-    assert (warmup.start_factor, warmup.end, decay.eta_min) == (1e-4, 5, 1e-6)
+    assert (warmup.start_factor, warmup.end, decay.eta_min) == (1e-5, 5, 1e-6)
     assert (augment.num_policies, augment.magnitude_std, augment.total_level) == (2, 0.5, 10)
     assert "RandomErasing" not in steps
     assert [(mix.type, mix.alpha) for mix in cfg.model.train_cfg.augments] == [

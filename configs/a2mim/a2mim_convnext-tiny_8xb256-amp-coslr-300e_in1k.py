@@ -5,3 +5,8 @@ model = dict(
     backbone=dict(_delete_=True, type="MaskedConvNeXt", arch="tiny"),
     head=dict(frequency_weight=0.0),
 )
+
+# The gamma learns as slowly as the token.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(mask_gamma=dict(lr_mult=0.1, decay_mult=0.0)))
+)

@@ -14,7 +14,7 @@ model = dict(
         norm_cfg=dict(type="SyncBN"),  # becomes BN on one process or without a GPU
     ),
     mask_generator=dict(type="RandomMasking", ratio=0.6),
-    neck=dict(type="LinearDecoder"),
+    neck=dict(type="LinearDecoder", init_cfg=dict(type="TruncNormal", layer="Conv2d", std=0.02)),
     target_generator=dict(type="MultiScalePixels", patch_sizes=(1,), normalize=False),
     # Focal L1 on hidden pixels, focal frequency loss.
     head=dict(type="FrequencyHead", focal=True, frequency_weight=0.5, visible_weight=1e-3),
@@ -22,12 +22,12 @@ model = dict(
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].crop_ratio_range = (0.8, 1.0)
+train_pipeline[1].interpolation = "bilinear"
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-inner_token = dict(lr_mult=0.1, decay_mult=0.0)
 optim_wrapper = dict(
     optimizer=dict(lr=1.2e-3, betas=(0.9, 0.999)),
-    paramwise_cfg=dict(custom_keys=dict(mask_token=inner_token, mask_gamma=inner_token)),
+    paramwise_cfg=dict(custom_keys=dict(mask_token=dict(lr_mult=0.1, decay_mult=0.0))),
 )
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].end = param_scheduler[1].begin = 10  # warm-up

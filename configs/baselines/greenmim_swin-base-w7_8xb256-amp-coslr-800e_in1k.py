@@ -15,8 +15,14 @@ model = dict(
     head=dict(type="ReconstructionHead"),
 )
 
-# 1.5e-4 for a batch of 256, as in MAE.
-optim_wrapper = dict(optimizer=dict(lr=1.2e-3))
+# 1e-4 for a batch of 256.
+no_decay = dict(decay_mult=0.0)
+optim_wrapper = dict(
+    optimizer=dict(lr=8e-4),
+    paramwise_cfg=dict(
+        custom_keys=dict(relative_position_bias_table=no_decay, mask_token=no_decay)
+    ),
+)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].eta_min = 0.0
 train_cfg = dict(max_epochs=800)

@@ -1,4 +1,5 @@
-# Mask R-CNN with FPN on a ResNet-50, COCO, 12 epochs at one scale, SGD. First
+# Mask R-CNN with FPN on a ResNet-50, COCO, 12 epochs at several scales, SGD (the release of A2MIM,
+# Li et al., ICML 2023, which follows OpenMMLab's benchmarks of self-supervised encoders). First
 #   python tools/convert.py PRETRAINED.pth backbone.pth --to mmdet
 # then
 #   tools/dist_train.sh THIS_FILE 8 --cfg-options model.backbone.init_cfg.checkpoint=backbone.pth
@@ -23,7 +24,20 @@ model = dict(
         init_cfg=dict(type="Pretrained", checkpoint="", prefix="backbone."),
     ),
     neck=dict(in_channels=[256, 512, 1024, 2048], norm_cfg=norm_cfg),
+    roi_head=dict(
+        bbox_head=dict(type="Shared4Conv1FCBBoxHead", norm_cfg=norm_cfg),
+        mask_head=dict(norm_cfg=norm_cfg),
+    ),
 )
+
+# The shorter side from 640 to 800.
+train_pipeline = _base_.train_pipeline
+train_pipeline[2] = dict(
+    type="RandomChoiceResize",
+    scales=[(1333, 640), (1333, 672), (1333, 704), (1333, 736), (1333, 768), (1333, 800)],
+    keep_ratio=True,
+)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type="SGD", lr=0.02, momentum=0.9, weight_decay=1e-4)

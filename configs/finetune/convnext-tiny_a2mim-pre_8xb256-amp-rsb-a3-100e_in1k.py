@@ -24,3 +24,7 @@ model = dict(
     ),
     train_cfg=dict(augments=[dict(type="Mixup", alpha=0.1), dict(type="CutMix", alpha=1.0)]),
 )
+
+# The cosine falls in every iteration.
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].convert_to_iter_based = True

@@ -10,3 +10,6 @@ _base_ = [
 model = dict(backbone=dict(drop_path_rate=0.05))
 optim_wrapper = dict(optimizer=dict(lr=5e-3))
 train_cfg = dict(max_epochs=300)
+
+# A moving average of the weights, 0.9999 of it kept in each step, is validated and deployed.
+custom_hooks = [*_base_.custom_hooks, dict(type="EMAHook", momentum=1e-4)]

@@ -30,15 +30,17 @@ model = dict(
         num_classes=1000,
         in_channels=1024,
         loss=dict(type="LabelSmoothLoss", label_smooth_val=0.1, mode="original"),
-        init_cfg=dict(type="TruncNormal", layer="Linear", std=0.02),
+        init_cfg=dict(type="TruncNormal", layer="Linear", std=2e-5),
     ),
     train_cfg=dict(augments=[dict(type="Mixup", alpha=0.8), dict(type="CutMix", alpha=1.0)]),
 )
 
 optim_wrapper = dict(
     optimizer=dict(lr=4e-3),
-    clip_grad=dict(max_norm=5.0),
-    paramwise_cfg=dict(layer_decay_rate=0.9),
+    # The bias tables decay.
+    paramwise_cfg=dict(
+        layer_decay_rate=0.9, custom_keys={".relative_position_bias_table": dict(decay_mult=1.0)}
+    ),
 )
 param_scheduler = _base_.param_scheduler
-param_scheduler[1].eta_min_ratio = 1e-6 / 4e-3
+param_scheduler[1].eta_min_ratio = 2.5e-7 / 4e-3

@@ -13,4 +13,4 @@ model = dict(
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3), paramwise_cfg=dict(layer_decay_rate=0.8))
 param_scheduler = _base_.param_scheduler
-param_scheduler[1].eta_min_ratio = 1e-6 / 2e-3
+param_scheduler[1].eta_min_ratio = 2.5e-7 / 2e-3

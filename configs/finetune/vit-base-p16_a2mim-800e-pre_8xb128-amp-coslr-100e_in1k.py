@@ -29,7 +29,7 @@ model = dict(
         num_classes=1000,
         in_channels=768,
         loss=dict(type="LabelSmoothLoss", label_smooth_val=0.1, mode="original"),
-        init_cfg=dict(type="TruncNormal", layer="Linear", std=2e-5),
+        init_cfg=dict(type="Normal", layer="Linear", std=0.01),
     ),
     train_cfg=dict(augments=[dict(type="Mixup", alpha=0.8), dict(type="CutMix", alpha=1.0)]),
 )
@@ -38,3 +38,6 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=1e-2), clip_grad=dict(max_norm=5.0))
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].eta_min_ratio = 1e-6 / 1e-2
+
+# A moving average of the weights, 0.99996 of it kept in each step, is validated and deployed.
+custom_hooks = [*_base_.custom_hooks, dict(type="EMAHook", momentum=4e-5)]

@@ -6,5 +6,13 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 
-optim_wrapper = dict(optimizer=dict(lr=8e-4))
+no_decay = dict(decay_mult=0.0)
+optim_wrapper = dict(
+    optimizer=dict(lr=8e-4),
+    paramwise_cfg=dict(
+        custom_keys=dict(relative_position_bias_table=no_decay, mask_token=no_decay)
+    ),
+)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].eta_min = 0.0
 train_cfg = dict(max_epochs=400)

@@ -19,7 +19,6 @@ model = dict(
         num_heads=[4, 8, 16, 32],
         window_size=7,
         drop_path_rate=0.3,
-        norm_cfg=dict(type="LN", eps=1e-6),  # as LocalMIM pre-trains; supervised Swins: 1e-5
         init_cfg=dict(type="Pretrained", checkpoint=""),
     ),
     decode_head=dict(in_channels=[128, 256, 512, 1024]),

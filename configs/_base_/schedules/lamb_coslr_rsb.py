@@ -1,5 +1,6 @@
-# "ResNet strikes back" A3 (Wightman et al. 2021): LAMB with linear warm-up and cosine decay to
-# 1e-6, mixed precision. Usually modified: lr, max_epochs.
+# "ResNet strikes back" A3 (Wightman et al. 2021): LAMB with cosine decay to 1e-6 from epoch to
+# epoch, which a linear warm-up multiplies in the first ones, mixed precision.
+# Usually modified: lr, max_epochs.
 
 # bfloat16 where the GPU has it, else float16; float32 on a CPU.
 optim_wrapper = dict(
@@ -14,19 +15,13 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(
         type="LinearLR",
-        start_factor=1e-4,
+        start_factor=1e-5,
         by_epoch=True,
         begin=0,
         end=5,
         convert_to_iter_based=True,
     ),
-    dict(
-        type="CosineAnnealingLR",
-        eta_min=1e-6,
-        by_epoch=True,
-        begin=5,
-        convert_to_iter_based=True,
-    ),
+    dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=True, begin=0),
 ]
 
 train_cfg = dict(by_epoch=True, max_epochs=100, val_interval=1)

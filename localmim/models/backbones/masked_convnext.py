@@ -37,14 +37,15 @@ class MaskedConvNeXt(ConvNeXt):
         self,
         arch: str | dict = "tiny",
         in_channels: int = 3,
-        out_indices: Sequence[int] = (3,),
+        out_indices: int | Sequence[int] = (3,),
         gap_before_final_norm: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(
             arch=arch,
             in_channels=in_channels,
-            out_indices=list(out_indices),
+            # A copy, which the parent changes; what is no sequence is the parent's to judge.
+            out_indices=list(out_indices) if isinstance(out_indices, Sequence) else out_indices,
             gap_before_final_norm=gap_before_final_norm,
             **kwargs,
         )

@@ -8,12 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from localmim.masking import PatchMask
-from localmim.models.layers import (
-    fill_with_mean,
-    init_linear_and_norm,
-    init_patch_embed,
-    vit_taps,
-)
+from localmim.models.layers import fill_with_mean, vit_taps
 
 
 @MODELS.register_module()
@@ -44,7 +39,7 @@ class MaskedViT(BEiTViT):
         img_size: int | tuple[int, int] = 224,
         patch_size: int = 16,
         in_channels: int = 3,
-        out_indices: Sequence[int] = (-1,),
+        out_indices: int | Sequence[int] = (-1,),
         out_type: str = "featmap",
         drop_path_rate: float = 0.0,
         final_norm: bool = True,
@@ -55,7 +50,8 @@ class MaskedViT(BEiTViT):
             img_size=img_size,
             patch_size=patch_size,
             in_channels=in_channels,
-            out_indices=list(out_indices),
+            # A copy, which the parent changes; what is no sequence is the parent's to judge.
+            out_indices=list(out_indices) if isinstance(out_indices, Sequence) else out_indices,
             out_type=out_type,
             drop_path_rate=drop_path_rate,
             final_norm=final_norm,
@@ -69,12 +65,18 @@ class MaskedViT(BEiTViT):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
 
     def init_weights(self) -> None:
-        """Initialise as MAE does, positions as the parent, unless ``init_cfg`` says how."""
+        """Initialise as A2MIM's release does, unless ``init_cfg`` says how."""
         super().init_weights()
         if self.init_cfg:
             return
-        init_linear_and_norm(self)
-        init_patch_embed(self.patch_embed)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        for name, parameter in self.named_parameters():
+            if name.endswith("relative_position_bias_table"):
+                nn.init.zeros_(parameter)
         for token in (self.cls_token, self.mask_token):
             nn.init.trunc_normal_(token, std=0.02)
 

@@ -42,7 +42,7 @@ class PackedConvNeXt(ConvNeXt):
         arch: str | dict = "tiny",
         in_channels: int = 3,
         stem_patch_size: int = 4,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
         gap_before_final_norm: bool = False,
         **kwargs,
     ) -> None:
@@ -52,7 +52,8 @@ class PackedConvNeXt(ConvNeXt):
             arch=arch,
             in_channels=in_channels,
             stem_patch_size=stem_patch_size,
-            out_indices=list(out_indices),
+            # A copy, which the parent changes; what is no sequence is the parent's to judge.
+            out_indices=list(out_indices) if isinstance(out_indices, Sequence) else out_indices,
             gap_before_final_norm=gap_before_final_norm,
             **kwargs,
         )

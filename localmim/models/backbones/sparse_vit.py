@@ -48,7 +48,7 @@ class SparseViT(VisionTransformer):
         img_size: int | tuple[int, int] = 224,
         patch_size: int = 16,
         in_channels: int = 3,
-        out_indices: Sequence[int] = (1, 3, -3, -1),
+        out_indices: int | Sequence[int] = (1, 3, -3, -1),
         isolate_gradients: bool = False,
         out_type: str = "raw",
         **kwargs,
@@ -58,7 +58,8 @@ class SparseViT(VisionTransformer):
             img_size=img_size,
             patch_size=patch_size,
             in_channels=in_channels,
-            out_indices=list(out_indices),
+            # A copy, which the parent changes; what is no sequence is the parent's to judge.
+            out_indices=list(out_indices) if isinstance(out_indices, Sequence) else out_indices,
             out_type=out_type,
             **kwargs,
         )
@@ -71,11 +72,11 @@ class SparseViT(VisionTransformer):
         self.pos_embed.requires_grad = False
         self._lay_out_positions()
 
-    def _check_taps(self, given: Sequence[int]) -> None:
+    def _check_taps(self, given: int | Sequence[int]) -> None:
         taps, depth = self.out_indices, self.num_layers
         if list(taps) != sorted(set(taps)) or not taps or taps[-1] >= depth:
             raise ValueError(
-                f"out_indices {tuple(given)} of a ViT with {depth} blocks are the taps "
+                f"out_indices {given} of a ViT with {depth} blocks are the taps "
                 f"{tuple(taps)}; they must be distinct, ascending and below {depth}. The default "
                 "taps (1, 3, -3, -1) need at least 7 blocks"
             )

@@ -16,18 +16,24 @@ class LinearDecoder(BaseModule):
 
     For encoders whose features are whole maps, with mask tokens inside: LoMaR (Chen et al. 2022)
     predicts a patch's pixels at each position, A2MIM (Li et al. 2023), like SimMIM, shuffles them
-    to the size of the image. The model gives the arguments.
+    to the size of the image. The model gives ``taps`` and ``maps``.
 
     Args:
         taps: one, a whole map of C channels.
         maps: one, whose stride divides the tap's.
+        init_cfg: how to initialise instead, in mmengine's terms.
 
     Raises:
         ValueError: several taps, visible tokens instead of a map, or a target coarser than the tap.
     """
 
-    def __init__(self, taps: Sequence[Tap], maps: Sequence[TargetMap]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        taps: Sequence[Tap],
+        maps: Sequence[TargetMap],
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
         if len(taps) != 1 or not taps[0].dense:
             raise ValueError(
                 f"LinearDecoder takes one tap that is a whole map, the backbone has {tuple(taps)}: "
@@ -44,8 +50,10 @@ class LinearDecoder(BaseModule):
         self.shuffle = nn.PixelShuffle(upscale)
 
     def init_weights(self) -> None:
-        """Initialise the convolution as the linear layer that it is."""
+        """Initialise the convolution as a linear layer, unless ``init_cfg`` says how."""
         super().init_weights()
+        if self.init_cfg:
+            return
         nn.init.xavier_uniform_(self.pred.weight.flatten(1))
         nn.init.zeros_(self.pred.bias)
 

@@ -133,6 +133,12 @@ def test_a_start_is_that_of_the_release():
     vit = MaskedViT("deit-small")
     vit.init_weights()
     assert vit.mask_token.shape == (1, 1, 384) and vit.layers[0].gamma_1.unique() == 0.1
+    for name, parameter in vit.named_parameters():
+        leaf = name.rpartition(".")[2]
+        if leaf == "relative_position_bias_table" or leaf.endswith("bias"):
+            assert not parameter.any(), name
+        elif parameter.ndim > 1:
+            assert parameter.std().item() == pytest.approx(0.02, rel=0.1), name
 
 
 def test_stochastic_depth_drops_a_branch_once():
@@ -152,3 +158,12 @@ def test_unfit_masks_and_sizes_are_refused(kind):
     if kind == "resnet":
         with pytest.raises(ValueError, match="no masked form of deep_stem"):
             MaskedResNet(50, deep_stem=True)
+
+
+@pytest.mark.parametrize("kind", ["convnext", "vit"])
+def test_taps_are_one_number_or_a_sequence_as_in_the_parent(kind):
+    last = [-1]
+    assert build(kind, out_indices=-1).out_indices == build(kind, out_indices=last).out_indices
+    assert last == [-1]
+    with pytest.raises(AssertionError, match='"out_indices" must by a sequence or int'):
+        build(kind, out_indices={1: 1})

@@ -133,3 +133,16 @@ def test_unfit_masks_and_settings_are_refused(kind):
         model(torch.randn(1, 3, 64, 100).double(), PatchMask.from_hidden(torch.eye(2)[None] > 0))
     with pytest.raises(ValueError, match="no masked form of with_cp"):
         build(kind, with_cp=True)
+
+
+@pytest.mark.parametrize("last", [-1, [-1], (3,)])
+def test_taps_of_a_convnext_may_be_one_number(last):
+    given = list(last) if isinstance(last, list) else last
+    model = PackedConvNeXt(CONVNEXT_ARCH, out_indices=last)
+    assert list(model.out_indices) == [3] and hasattr(model, "norm3")
+    assert last == given  # the caller's list stays as it is
+
+
+def test_taps_of_a_convnext_that_are_no_sequence_are_refused():
+    with pytest.raises(AssertionError, match='"out_indices" must by a sequence or int'):
+        PackedConvNeXt(CONVNEXT_ARCH, out_indices={1: 1})

@@ -109,6 +109,17 @@ def test_other_impossible_taps_are_refused(taps):
         SparseViT(arch=ARCH, img_size=64, out_indices=taps)
 
 
+def test_one_number_is_one_tap():
+    assert list(SparseViT(arch=ARCH, img_size=64, out_indices=-1).out_indices) == [7]
+    with pytest.raises(ValueError, match="out_indices 8 of a ViT with 8 blocks"):
+        SparseViT(arch=ARCH, img_size=64, out_indices=8)
+
+
+def test_taps_that_are_no_sequence_are_refused():
+    with pytest.raises(AssertionError, match='"out_indices" must by a sequence or int'):
+        SparseViT(arch=ARCH, img_size=64, out_indices={1: 1})
+
+
 def test_overlapping_patches_are_refused():
     with pytest.raises(ValueError, match="do not overlap"):
         SparseViT(arch=ARCH, img_size=64, patch_cfg=dict(stride=8))

@@ -30,3 +30,13 @@ def test_taps_and_targets_that_do_not_fit_are_refused():
         LinearDecoder([Tap(5, 16)], targets)
     with pytest.raises(ValueError, match="stride of 16 pixels is no multiple of the target's, 32"):
         LinearDecoder([TAP], [TargetMap(3, 32)])
+
+
+def test_init_cfg_alone_initialises_where_it_is_given():
+    torch.manual_seed(0)
+    init_cfg = dict(type="TruncNormal", layer="Conv2d", std=0.02, bias=0.5)
+    neck = LinearDecoder([Tap(64, 16, dense=True)], [TargetMap(3, 1)], init_cfg)
+    neck.init_weights()
+    # Xavier's deviation would be sqrt(2 / (64 + 768)) = 0.049.
+    assert neck.pred.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert neck.pred.bias.eq(0.5).all()
