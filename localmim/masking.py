@@ -95,6 +95,17 @@ class PatchMask:
             self.hidden,
         )
 
+    def complement(self) -> "PatchMask":
+        """The mask that hides what this one shows: ``visible`` are then the hidden cells.
+
+        For decoders that compute at hidden cells only. Does not wait for the device.
+        """
+        flat = self.hidden.flatten(1)
+        count = flat.shape[1] - self.visible.shape[1]
+        hidden_first = (~flat).byte().argsort(dim=1, stable=True)
+        drawn = None if self.drawn is None else ~self.drawn
+        return PatchMask(~self.hidden, hidden_first[:, :count], drawn)
+
     def on_cpu(self) -> Tensor:
         """``drawn``, or a copy of ``hidden`` on the CPU, which waits for the device.
 

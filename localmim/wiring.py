@@ -50,7 +50,7 @@ def check_parts(backbone: nn.Module, target_generator: nn.Module) -> None:
         TypeError: an attribute is missing; the message says which.
     """
     needed = {
-        "backbone": (backbone, ("in_channels", "cell_size", "taps")),
+        "backbone": (backbone, ("image_channels", "cell_size", "taps")),
         "target_generator": (target_generator, ("maps",)),
     }
     for argument, (part, names) in needed.items():

@@ -35,6 +35,15 @@ def test_from_hidden_refuses_uneven_images():
         PatchMask.from_hidden(torch.tensor([[[1, 0, 1]], [[0, 0, 1]]], dtype=torch.bool))
 
 
+def test_the_complement_shows_what_the_mask_hides(mask):
+    other = mask.complement()
+    assert other.hidden.equal(~HIDDEN)
+    assert other.visible.tolist() == [[0, 3, 4, 5], [1, 2, 3, 4]]
+    assert other.drawn is None and other.complement().visible.equal(mask.visible)
+    drawn = PatchMask.from_hidden(HIDDEN[:1]).spread(2, torch.device("cpu")).complement()
+    assert drawn.drawn.equal(~HIDDEN[:1])
+
+
 def test_at_repeats_on_finer_grids(mask):
     expected = [[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1] * 6, [1] * 6]
     assert mask.at((4, 6))[0].tolist() == expected

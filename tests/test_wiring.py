@@ -57,12 +57,12 @@ def test_cells_are_the_backbones_unless_the_config_has_some():
 
 def test_a_part_that_does_not_describe_itself_is_refused():
     config = tiny.localmim_resnet()
-    with pytest.raises(TypeError, match="ResNet cannot be the backbone.*no cell_size and no taps"):
+    with pytest.raises(TypeError, match="no image_channels and no cell_size and no taps"):
         MODELS.build(config | dict(backbone=dict(type="ResNet", depth=18, in_channels=3)))
     model = MODELS.build(config)
     with pytest.raises(TypeError, match="Identity cannot be the target_generator.* no maps"):
         check_parts(model.backbone, nn.Identity())
-    with pytest.raises(TypeError, match="in_channels and no cell_size and no taps"):
+    with pytest.raises(TypeError, match="ResNet cannot be the backbone.*no taps"):
         check_parts(ResNet(18), model.target_generator)
 
 

@@ -70,18 +70,34 @@ def draw_pixels(patches: Tensor, patch_size: int, like: Tensor | None = None) ->
 
 
 @singledispatch
-def _draw(generator, tap: int, maps: Tensor, images: Tensor, show) -> list[np.ndarray]:
-    """Pictures of a batch of target maps; ``show`` turns normalised images into pictures."""
-    raise TypeError(f"no drawing for targets of {type(generator).__name__}")
+def draw_targets(generator, tap: int, maps: Tensor, images: Tensor, show) -> list[np.ndarray]:
+    """Pictures of a batch of target maps, by the kind of their generator.
+
+    Maps of a generator for which nothing is registered (``@draw_targets.register``) are drawn as
+    the mean of their channels, each in its own range.
+
+    Args:
+        generator: a target generator.
+        tap: the number of the tap.
+        maps: (B, D, h, w), targets or predictions.
+        images: (B, C, H, W), normalised.
+        show: turns such images into pictures.
+
+    Returns:
+        B pictures, (h', w') or (h', w', 3) in [0, 1].
+    """
+    means = maps.mean(dim=1).float()
+    low, high = means.amin(dim=(1, 2), keepdim=True), means.amax(dim=(1, 2), keepdim=True)
+    return list(((means - low) / (high - low).clamp_min(1e-12)).cpu().numpy())
 
 
-@_draw.register
+@draw_targets.register
 def _(generator: MultiScaleHOG, tap: int, maps: Tensor, images: Tensor, show) -> list[np.ndarray]:
     cell_pixels = max(12, 384 // min(maps.shape[2:]))
     return [draw_hog(x, generator.bins, cell_pixels) for x in maps]
 
 
-@_draw.register
+@draw_targets.register
 def _(generator: MultiScalePixels, tap: int, maps: Tensor, images: Tensor, show):
     like = images if generator.normalize else None
     return show(draw_pixels(maps, generator.patch_sizes[tap], like))
@@ -127,7 +143,8 @@ def reconstruction_figures(
         weight = (mask.at(target.shape[2:])[:, None] > 0).to(target.dtype)
         pasted = prediction.to(target.dtype) * weight + target * (1 - weight)
         drawn = [
-            _draw(model.target_generator, tap, maps, images, show) for maps in (target, pasted)
+            draw_targets(model.target_generator, tap, maps, images, show)
+            for maps in (target, pasted)
         ]
         stride = images.shape[2] // target.shape[2]
         rows = list(zip(inputs, masked, *drawn, strict=True))

@@ -64,8 +64,15 @@ class RandomMasking(BaseModule):
                 "one must be visible and one hidden: take larger images, smaller cells or another "
                 "ratio"
             )
-        noise = torch.rand(1 if self.shared else batch, rows, cols)
-        return PatchMask.from_scores(noise, num_visible).spread(batch, images.device)
+        scores = self.scores(1 if self.shared else batch, rows, cols)
+        return PatchMask.from_scores(scores, num_visible).spread(batch, images.device)
+
+    def scores(self, count: int, rows: int, cols: int) -> Tensor:
+        """Uniform noise on the CPU, (count, rows, cols): the cells with the least stay visible.
+
+        A generator that prefers other masks gives other scores.
+        """
+        return torch.rand(count, rows, cols)
 
     def count_visible(self, cells: int) -> int:
         """How many of an image's cells stay visible."""

@@ -53,7 +53,7 @@ class MaskedImageModel(BaseSelfSupervisor):
     ) -> None:
         encoder, targets = MODELS.build(backbone), MODELS.build(target_generator)
         check_parts(encoder, targets)
-        taps, maps = encoder.taps, targets.maps(encoder.in_channels)
+        taps, maps = encoder.taps, targets.maps(encoder.image_channels)
         mask_generator = {"cell_size": encoder.cell_size, **mask_generator}
         check_strides(taps, maps, mask_generator["cell_size"])
         super().__init__(
@@ -70,7 +70,7 @@ class MaskedImageModel(BaseSelfSupervisor):
     def _check_channels(self) -> None:
         """Refuse a preprocessor that normalises another number of channels."""
         mean = getattr(self.data_preprocessor, "mean", None)
-        channels = self.backbone.in_channels
+        channels = self.backbone.image_channels
         if mean is not None and mean.numel() not in (1, channels):
             raise ValueError(
                 f"data_preprocessor has a mean of {mean.numel()} channels but the backbone "

@@ -14,6 +14,7 @@ from localmim.models.layers import (
     init_patch_embed,
     relative_buckets,
     run_irpe_block,
+    tap_list,
     vit_taps,
 )
 
@@ -49,7 +50,7 @@ class IRPEViT(VisionTransformer):
         patch_size: int = 16,
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
-        out_indices: Sequence[int] = (-1,),
+        out_indices: int | Sequence[int] = (-1,),
         out_type: str = "featmap",
         **kwargs,
     ) -> None:
@@ -62,11 +63,11 @@ class IRPEViT(VisionTransformer):
             patch_size=patch_size,
             in_channels=in_channels,
             drop_path_rate=drop_path_rate,
-            out_indices=list(out_indices),
+            out_indices=tap_list(out_indices),
             out_type=out_type,
             **kwargs,
         )
-        self.in_channels = in_channels
+        self.image_channels = in_channels
         self.patch_size = self.cell_size = patch_size
         self.taps = vit_taps(self, patch_size, dense=True)
         self.pos_embed = None

@@ -14,6 +14,7 @@ from localmim.models.layers import (
     describe_stages,
     fill_with_mean,
     mask_inside,
+    tap_list,
 )
 
 
@@ -44,8 +45,7 @@ class MaskedConvNeXt(ConvNeXt):
         super().__init__(
             arch=arch,
             in_channels=in_channels,
-            # A copy, which the parent changes; what is no sequence is the parent's to judge.
-            out_indices=list(out_indices) if isinstance(out_indices, Sequence) else out_indices,
+            out_indices=tap_list(out_indices),
             gap_before_final_norm=gap_before_final_norm,
             **kwargs,
         )

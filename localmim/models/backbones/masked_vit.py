@@ -8,7 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from localmim.masking import PatchMask
-from localmim.models.layers import fill_with_mean, vit_taps
+from localmim.models.layers import fill_with_mean, tap_list, vit_taps
 
 
 @MODELS.register_module()
@@ -50,8 +50,7 @@ class MaskedViT(BEiTViT):
             img_size=img_size,
             patch_size=patch_size,
             in_channels=in_channels,
-            # A copy, which the parent changes; what is no sequence is the parent's to judge.
-            out_indices=list(out_indices) if isinstance(out_indices, Sequence) else out_indices,
+            out_indices=tap_list(out_indices),
             out_type=out_type,
             drop_path_rate=drop_path_rate,
             final_norm=final_norm,
@@ -59,7 +58,7 @@ class MaskedViT(BEiTViT):
             layer_cfgs=dict(ffn_cfg=dict(add_identity=False, dropout_layer=None)),
             **kwargs,
         )
-        self.in_channels = in_channels
+        self.image_channels = in_channels
         self.patch_size = self.cell_size = patch_size
         self.taps = vit_taps(self, patch_size, dense=True)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))

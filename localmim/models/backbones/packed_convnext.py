@@ -15,6 +15,7 @@ from localmim.models.layers import (
     hide_pixels,
     run_convnext_block,
     run_visible,
+    tap_list,
     tokens_of,
 )
 
@@ -52,8 +53,7 @@ class PackedConvNeXt(ConvNeXt):
             arch=arch,
             in_channels=in_channels,
             stem_patch_size=stem_patch_size,
-            # A copy, which the parent changes; what is no sequence is the parent's to judge.
-            out_indices=list(out_indices) if isinstance(out_indices, Sequence) else out_indices,
+            out_indices=tap_list(out_indices),
             gap_before_final_norm=gap_before_final_norm,
             **kwargs,
         )

@@ -97,7 +97,7 @@ class SparseSwin(SwinTransformer):
             **kwargs,
         )
         self.img_size = img_size
-        self.in_channels = in_channels
+        self.image_channels = in_channels
         self.patch_size = patch_size
         self.cell_size = patch_size * 2 ** (num_stages - 1)
         self.taps = swin_taps(self, patch_size)

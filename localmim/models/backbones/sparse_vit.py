@@ -14,6 +14,7 @@ from localmim.models.layers import (
     init_linear_and_norm,
     init_patch_embed,
     sincos_positions,
+    tap_list,
     vit_taps,
 )
 
@@ -58,14 +59,13 @@ class SparseViT(VisionTransformer):
             img_size=img_size,
             patch_size=patch_size,
             in_channels=in_channels,
-            # A copy, which the parent changes; what is no sequence is the parent's to judge.
-            out_indices=list(out_indices) if isinstance(out_indices, Sequence) else out_indices,
+            out_indices=tap_list(out_indices),
             out_type=out_type,
             **kwargs,
         )
         self._check_taps(out_indices)
         self._check_patches(patch_size)
-        self.in_channels = in_channels
+        self.image_channels = in_channels
         self.patch_size = self.cell_size = patch_size
         self.taps = vit_taps(self, patch_size, dense=False)
         self.isolate_gradients = isolate_gradients

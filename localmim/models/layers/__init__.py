@@ -4,7 +4,7 @@ from .mask_tokens import add_inner_tokens, fill_with_mean, mask_inside
 from .patches import cell_in_pixels, embed_visible
 from .positions import sincos_positions
 from .swin_block import merge_in_cells, run_swin_block
-from .taps import convnext_stages, describe_stages, resnet_stages, swin_taps, vit_taps
+from .taps import convnext_stages, describe_stages, resnet_stages, swin_taps, tap_list, vit_taps
 from .visible_conv import (
     VisibleCells,
     hide_pixels,
@@ -41,6 +41,7 @@ __all__ = [
     "run_visible",
     "sincos_positions",
     "swin_taps",
+    "tap_list",
     "token_places",
     "tokens_of",
     "vit_taps",

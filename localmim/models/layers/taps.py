@@ -1,8 +1,15 @@
 """Taps of mmpretrain's encoders, from what they were built with."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from localmim.wiring import Tap
+
+
+def tap_list(out_indices: int | Sequence[int]) -> int | list[int]:
+    """A copy of ``out_indices`` that the parent may change; its errors are the parent's."""
+    return list(out_indices) if isinstance(out_indices, Sequence) else out_indices
 
 
 def vit_taps(vit: nn.Module, patch_size: int, dense: bool) -> tuple[Tap, ...]:
@@ -52,13 +59,13 @@ def convnext_stages(convnext: nn.Module, dense: bool) -> list[Tap]:
 
 
 def describe_stages(encoder: nn.Module, in_channels: int, stages: list[Tap]) -> None:
-    """Give a convolutional encoder its ``in_channels``, ``cell_size`` and ``taps``.
+    """Give a convolutional encoder its ``image_channels``, ``cell_size`` and ``taps``.
 
     Args:
         encoder: with ``out_indices``.
         in_channels: channels of the images.
         stages: the output of every stage. The cells of a mask are those of the last one, or larger.
     """
-    encoder.in_channels = in_channels
+    encoder.image_channels = in_channels
     encoder.cell_size = stages[-1].stride
     encoder.taps = tuple(stages[number] for number in encoder.out_indices)
