@@ -30,6 +30,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 from tqdm import tqdm
 
+from localmim.engine import settle_image_size
 from localmim.models import MaskedImageModel
 
 
@@ -82,6 +83,7 @@ class Step:
         torch.manual_seed(0)
         cfg = get_config(config) if "::" in config else Config.fromfile(config)
         init_default_scope("mmpretrain")
+        settle_image_size(cfg)
         self.device, self.dtype = torch.device(args.device), getattr(torch, args.dtype)
         # One process has nothing to synchronise.
         self.model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(self.device).train()
