@@ -1,7 +1,9 @@
 """What detection configs need beside mmdet's own parts; importing it registers them with mmdet."""
 
+from .operators import provide_operators
 from .requirements import demand
 
+provide_operators()
 demand("mmdet")
 
 from .layer_decay import BackboneLayerDecay  # noqa: E402

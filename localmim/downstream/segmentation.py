@@ -2,8 +2,10 @@
 
 from mmcv.transforms import BaseTransform
 
+from .operators import provide_operators
 from .requirements import demand
 
+provide_operators()
 demand("mmseg")
 
 from mmseg.registry import TRANSFORMS  # noqa: E402

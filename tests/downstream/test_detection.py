@@ -1,11 +1,9 @@
 import subprocess
 import sys
 
-import pytest
-
 ABSENT = """
 import sys
-sys.modules[{module!r}] = None
+sys.modules["mmdet"] = None
 try:
     import localmim.downstream.detection
 except ImportError as error:
@@ -13,17 +11,9 @@ except ImportError as error:
 """
 
 
-@pytest.mark.parametrize(
-    ("module", "problem", "command"),
-    [
-        ("mmcv._ext", "mmdet needs mmcv's compiled operators", "MMCV_WITH_OPS=1 pip install"),
-        ("mmdet", "mmdet cannot be imported", "pip install --no-deps"),
-    ],
-)
-def test_what_is_missing_is_said(module, problem, command):
-    script = ABSENT.format(module=module)
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert problem in run.stdout and command in run.stdout
+def test_that_mmdet_is_missing_is_said():
+    run = subprocess.run([sys.executable, "-c", ABSENT], capture_output=True, text=True, check=True)
+    assert "mmdet cannot be imported" in run.stdout and "pip install" in run.stdout
 
 
 def test_localmim_itself_needs_no_mmdet():
