@@ -6,6 +6,7 @@ maximum suppression and RoIAlign, segmentation with UPerNet none. torchvision br
 
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -135,6 +136,10 @@ class StandIn(ModuleType):
     nms = staticmethod(nms)
     roi_align_forward = staticmethod(roi_align_forward)
     roi_align_backward = staticmethod(roi_align_backward)
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, loader=None)  # mmengine asks for it
 
     def __getattr__(self, name: str) -> Callable:
         if name.startswith("__"):  # what Python asks modules for

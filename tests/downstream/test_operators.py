@@ -5,6 +5,7 @@ from math import ceil
 import pytest
 import torch
 from mmcv.ops import RoIAlign, nms
+from mmengine.model import revert_sync_batchnorm
 from torch.autograd import gradcheck
 
 from localmim.downstream.operators import StandIn, provide_operators
@@ -130,6 +131,11 @@ def test_what_torchvision_lacks_is_named_and_how_to_get_it(call):
     message = str(error.value)
     assert "modulated_deform_conv_forward" in message or "pool_mode='max'" in message
     assert "MMCV_WITH_OPS=1 pip install" in message
+
+
+def test_mmengine_finds_the_module():
+    model = revert_sync_batchnorm(torch.nn.Sequential(torch.nn.SyncBatchNorm(4)))
+    assert not isinstance(model[0], torch.nn.SyncBatchNorm)
 
 
 def test_python_finds_no_attributes_of_modules_that_are_not_there():
