@@ -8,7 +8,7 @@ from mmcv.ops import RoIAlign, nms
 from mmengine.model import revert_sync_batchnorm
 from torch.autograd import gradcheck
 
-from localmim.downstream.operators import StandIn, provide_operators
+from localmim.operators import StandIn, provide_operators
 
 
 def slow_nms(boxes, scores, threshold, offset):
@@ -144,7 +144,7 @@ def test_python_finds_no_attributes_of_modules_that_are_not_there():
 
 COMPILED = """
 import sys, mmcv
-from localmim.downstream.operators import StandIn, provide_operators
+from localmim.operators import StandIn, provide_operators
 sys.modules.pop("mmcv._ext", None)
 mmcv.__path__.insert(0, {folder!r})
 provide_operators()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms as torchvision_nms
 
-from localmim.stack import check_stack, installed_versions
+from .stack import check_stack, installed_versions
 
 COMPILE = (
     "pip install ninja psutil wheel 'setuptools<82' && pip uninstall --yes {installed} && "
@@ -27,7 +27,8 @@ MMCV = {"onedl": ("onedl-mmcv", "onedl-mmcv==2.3.6"), "openmmlab": ("mmcv-lite",
 def provide_operators() -> None:
     """Put :class:`StandIn` in the place of ``mmcv._ext``, unless mmcv has it.
 
-    To be called before anything imports mmcv.ops, which mmdet and mmseg do.
+    To be called before anything imports mmcv.ops, as mmpretrain does, and mmdet, which mmpretrain
+    imports where it is installed: OneDL's mmdet replaces what it misses for good.
     """
     if "mmcv._ext" not in sys.modules and find_spec("mmcv._ext") is None:
         sys.modules["mmcv._ext"] = StandIn("mmcv._ext")
