@@ -48,8 +48,10 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     """
     if offset:
         boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
-    # mmcv's takes the threshold in single precision.
-    return torchvision_nms(boxes, scores, float(np.float32(iou_threshold)))
+    # As mmcv: torch's order among equal scores, and a threshold of single precision.
+    order = scores.argsort(descending=True)
+    threshold = float(np.float32(iou_threshold))
+    return order[torchvision_nms(boxes[order], scores[order], threshold)]
 
 
 def roi_align_forward(

@@ -88,6 +88,14 @@ def test_nms_of_nothing_is_nothing():
     assert nms(torch.zeros(0, 4), torch.zeros(0), 0.5)[1].shape == (0,)
 
 
+def test_nms_keeps_torchs_order_among_equal_scores():
+    corners = 10.0 * torch.arange(600)[:, None].expand(-1, 2)
+    scores = torch.full((600,), 0.5)
+    scores[::7] = 0.9
+    expected = scores.sort(descending=True).indices
+    assert nms(torch.cat([corners, corners + 5], 1), scores, 0.5)[1].equal(expected)
+
+
 def test_nms_offset_makes_boxes_overlap_that_touch():
     boxes = torch.tensor([[0.0, 0, 1, 1], [1, 0, 2, 1]])  # of 2x2 pixels, one column shared
     scores = torch.tensor([0.9, 0.8])

@@ -32,6 +32,9 @@ from localmim.checkpoints import convert_file, init_weights
 from localmim.models import IRPEViT, SparseSwin, SparseViT
 
 ROOT = Path(__file__).parents[1]
+if sys.platform == "linux":
+    # Blocks from 1 MB on go back to the system when freed: M_MMAP_THRESHOLD of glibc's malloc.h.
+    ctypes.CDLL(None).mallopt(-3, 1 << 20)
 CONFIGS = sorted(
     path
     for kind in ("finetune", "segmentation", "detection")
@@ -71,16 +74,18 @@ def pretrained_beit(arch):
     return BEiTViT(arch, use_abs_pos_emb=True, final_norm=True, out_type="featmap")
 
 
-if sys.platform == "linux":
-    # Blocks from 1 MB on are given back when they are freed: M_MMAP_THRESHOLD of glibc's malloc.h.
-    ctypes.CDLL(None).mallopt(-3, 1 << 20)
-
-
 @pytest.fixture(autouse=True)
 def _freed():
     """The models of a test go before the next one's come."""
     yield
+    free()
+
+
+def free():
+    """Give memory back that is not used any more, to the system too."""
     gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def encoder_of(path):
@@ -111,7 +116,7 @@ def checkpoint(tmp_path_factory):
             }
             torch.save({"state_dict": state}, kept[name])
             del encoder, state, parameter
-            gc.collect()
+            free()
         return kept[name]
 
     return make
