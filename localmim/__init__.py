@@ -1,9 +1,11 @@
 """Masked-image pre-training on mmpretrain; importing the package registers its parts."""
 
+from .operators import provide_operators
 from .stack import check_stack, installed_versions
 from .version import __version__
 
 check_stack(installed_versions())
+provide_operators()
 
 from . import checkpoints, data, engine, models  # noqa: E402
 

@@ -1,10 +1,9 @@
 """What detection configs need beside mmdet's own parts; importing it registers them with mmdet."""
 
-from .operators import provide_operators
-from .requirements import demand
+from .requirements import demand, demand_operators
 
-provide_operators()
 demand("mmdet")
+demand_operators()
 
 from .layer_decay import BackboneLayerDecay  # noqa: E402
 from .simple_feature_pyramid import SimpleFeaturePyramid  # noqa: E402

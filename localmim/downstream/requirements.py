@@ -30,3 +30,19 @@ def demand(library: str) -> None:
             f"{library} cannot be imported ({error}). It is installed with: pip install --no-deps "
             f"{PACKAGES[family, library]}"
         ) from error
+
+
+def demand_operators() -> None:
+    """Make sure that mmdet found mmcv's operators when it was imported.
+
+    OneDL's replaces those that are not there by functions that raise, once and for all.
+
+    Raises:
+        ImportError: it did not; the message says what to import first.
+    """
+    needed = import_module("mmcv.ops.roi_align").roi_align
+    if import_module("mmdet.structures.mask.structures").roi_align is not needed:
+        raise ImportError(
+            "mmdet or mmpretrain was imported before localmim, which stands in for mmcv's compiled "
+            "operators: import localmim first, as tools/train.py and tools/test.py do"
+        )

@@ -16,6 +16,23 @@ def test_that_mmdet_is_missing_is_said():
     assert "mmdet cannot be imported" in run.stdout and "pip install" in run.stdout
 
 
+LATE = """
+import sys
+import mmpretrain.models
+import localmim
+sys.modules["mmdet.structures.mask.structures"].roi_align = None  # as OneDL's has it then
+try:
+    import localmim.downstream.detection
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_localmim_has_to_come_before_mmdet():
+    run = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=True)
+    assert "import localmim first" in run.stdout
+
+
 def test_localmim_itself_needs_no_mmdet():
     script = "import sys; sys.modules['mmdet'] = None; import localmim"
     subprocess.run([sys.executable, "-c", script], check=True)
