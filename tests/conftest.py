@@ -6,9 +6,6 @@ from PIL import Image
 
 import localmim  # noqa: F401  (registers the parts)
 from localmim.data.photographs import gather_photographs
-from localmim.downstream.operators import provide_operators
-
-provide_operators()  # before a test imports mmdet or mmseg
 
 
 @pytest.fixture(autouse=True)

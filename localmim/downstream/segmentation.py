@@ -2,10 +2,8 @@
 
 from mmcv.transforms import BaseTransform
 
-from .operators import provide_operators
 from .requirements import demand
 
-provide_operators()
 demand("mmseg")
 
 from mmseg.registry import TRANSFORMS  # noqa: E402
