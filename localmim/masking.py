@@ -166,6 +166,22 @@ def positions_per_side(size: tuple[int, int], mask: PatchMask) -> int:
     return side
 
 
+def visible_positions(mask: PatchMask, side: int) -> Tensor:
+    """The row-major numbers of the visible positions of a map, cell-major.
+
+    Args:
+        mask: on a grid of (Gh, Gw) cells, K of them visible.
+        side: s, positions along a side of a cell.
+
+    Returns:
+        (B, K * s * s) long, in [0, Gh * s * Gw * s).
+    """
+    cols, inside = mask.grid[1], torch.arange(side, device=mask.visible.device)
+    row = (mask.visible // cols * side)[:, :, None, None] + inside[:, None]
+    col = (mask.visible % cols * side)[:, :, None, None] + inside
+    return (row * (cols * side) + col).flatten(1)
+
+
 def gather_cells(x: Tensor, mask: PatchMask) -> Tensor:
     """Take the positions of visible cells out of a dense map.
 

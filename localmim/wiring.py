@@ -62,18 +62,26 @@ def check_parts(backbone: nn.Module, target_generator: nn.Module) -> None:
             )
 
 
-def check_strides(taps: Sequence[Tap], maps: Sequence[TargetMap], cell: int) -> None:
+def check_strides(
+    taps: Sequence[Tap], maps: Sequence[TargetMap], cell: int, least_cell: int
+) -> None:
     """Refuse taps, targets and cells of the mask that do not go together.
 
     Args:
         taps: of the encoder.
         maps: of the target generator.
         cell: side of the mask's cells in pixels.
+        least_cell: side of the least cells that the encoder takes.
 
     Raises:
-        ValueError: the numbers of taps and maps differ, or a target's grid neither refines the grid
-            of cells nor coarsens it.
+        ValueError: the numbers of taps and maps differ, cells are no multiple of the encoder's, or
+            a target's grid neither refines the grid of cells nor coarsens it.
     """
+    if cell % least_cell:
+        raise ValueError(
+            f"cell_size of the mask generator, {cell} pixels, must be a multiple of the backbone's "
+            f"{least_cell}"
+        )
     if len(taps) != len(maps):
         strides = [[part.stride for part in parts] for parts in (taps, maps)]
         raise ValueError(

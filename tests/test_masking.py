@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from localmim.masking import PatchMask, gather_cells, nearest_multiples, scatter_cells
+from localmim.masking import (
+    PatchMask,
+    gather_cells,
+    nearest_multiples,
+    scatter_cells,
+    visible_positions,
+)
 
 # Cells 1 and 2 of the first image are visible, cells 0 and 5 of the second; True is hidden.
 HIDDEN = torch.tensor([[[1, 0, 0], [1, 1, 1]], [[0, 1, 1], [1, 1, 0]]], dtype=torch.bool)
@@ -42,6 +48,11 @@ def test_the_complement_shows_what_the_mask_hides(mask):
     assert other.drawn is None and other.complement().visible.equal(mask.visible)
     drawn = PatchMask.from_hidden(HIDDEN[:1]).spread(2, torch.device("cpu")).complement()
     assert drawn.drawn.equal(~HIDDEN[:1])
+
+
+def test_visible_positions_are_those_that_are_gathered(mask):
+    numbers = torch.arange(6 * 9).view(1, 1, 6, 9).expand(2, -1, -1, -1)
+    assert visible_positions(mask, 3).equal(gather_cells(numbers, mask).squeeze(-1))
 
 
 def test_at_repeats_on_finer_grids(mask):

@@ -55,6 +55,22 @@ def test_cells_are_the_backbones_unless_the_config_has_some():
     assert MODELS.build(config).mask_generator.cell_size == 64
 
 
+def test_cells_that_the_encoder_cannot_hide_are_refused():
+    config = tiny.localmim_swin(size=128)
+    config["mask_generator"]["cell_size"] = 48
+    with pytest.raises(ValueError, match="cell_size .* 48 pixels, must be a multiple .* 32"):
+        MODELS.build(config)
+
+
+def test_a_vits_cells_may_be_larger_than_its_patches():
+    config = tiny.localmim()
+    config["mask_generator"] = dict(type="RandomMasking", cell_size=32, ratio=0.5)
+    model = MODELS.build(config)
+    losses = model.loss(torch.randn(2, 3, 64, 96))
+    sum(losses.values()).backward()
+    assert len(losses) == 4 and all(loss.isfinite() for loss in losses.values())
+
+
 def test_a_part_that_does_not_describe_itself_is_refused():
     config = tiny.localmim_resnet()
     with pytest.raises(TypeError, match="no image_channels and no cell_size and no taps"):
@@ -73,9 +89,9 @@ def test_numbers_of_taps_and_targets_that_differ_are_refused():
 
 
 def test_targets_that_do_not_divide_into_the_masks_cells_are_refused():
-    check_strides([Tap(8, 16)] * 2, [TargetMap(1, 8), TargetMap(1, 64)], 32)
+    check_strides([Tap(8, 16)] * 2, [TargetMap(1, 8), TargetMap(1, 64)], 32, 16)
     with pytest.raises(ValueError, match="target 1 has cells of 12 pixels and the mask"):
-        check_strides([Tap(8, 16)] * 2, [TargetMap(1, 8), TargetMap(1, 12)], 32)
+        check_strides([Tap(8, 16)] * 2, [TargetMap(1, 8), TargetMap(1, 12)], 32, 16)
 
 
 def test_a_mean_for_another_number_of_channels_is_refused():

@@ -55,7 +55,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         check_parts(encoder, targets)
         taps, maps = encoder.taps, targets.maps(encoder.image_channels)
         mask_generator = {"cell_size": encoder.cell_size, **mask_generator}
-        check_strides(taps, maps, mask_generator["cell_size"])
+        check_strides(taps, maps, mask_generator["cell_size"], encoder.cell_size)
         super().__init__(
             backbone=encoder,
             neck=MODELS.build({**neck, "taps": taps, "maps": maps}),

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import RUNNERS
 
+from localmim.checkpoints.origin import origin_of
 from localmim.engine import settle_image_size
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -22,6 +24,17 @@ def test_backbone_and_crops_follow_one_setting():
     cfg = settled(VIT, image_size=[128, 224])
     assert cfg.model.backbone.img_size == (128, 224)
     assert cfg.train_dataloader.dataset.pipeline[1].scale == (224, 128)
+
+
+def test_the_runner_settles_it_and_its_checkpoints_say_it(tmp_path):
+    cfg = Config.fromfile(CONFIGS / VIT)
+    cfg.merge_from_dict({"image_size": 64, "work_dir": str(tmp_path)})
+    cfg.model.backbone.arch = "deit-tiny"
+    runner = RUNNERS.build(cfg)
+    assert tuple(runner.model.backbone.img_size) == (64, 64)
+    hints = origin_of({"meta": {"cfg": runner.cfg.pretty_text, "epoch": 1}})
+    assert hints["image_size"] == [64, 64]
+    assert "img_size" not in cfg.model.backbone  # what was given is left as it was
 
 
 def test_a_backbone_of_any_size_has_crops_only():

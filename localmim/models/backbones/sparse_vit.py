@@ -8,8 +8,9 @@ from mmpretrain.models.utils import resize_pos_embed
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from localmim.masking import PatchMask
+from localmim.masking import PatchMask, visible_positions
 from localmim.models.layers import (
+    cell_in_pixels,
     embed_visible,
     init_linear_and_norm,
     init_patch_embed,
@@ -32,7 +33,7 @@ class SparseViT(VisionTransformer):
         arch: as in the parent.
         img_size: int or (height, width) in pixels, the size for which positions are laid out;
             other sizes interpolate them as the parent does.
-        patch_size: side of a patch in pixels, which is also the cell of the mask.
+        patch_size: side of a patch in pixels, and of the mask's least cells.
         in_channels: channels of the images.
         out_indices: the taps, 0-based blocks whose output is returned, in ascending order;
             negative numbers count from the end. The default is LocalMIM's: after blocks 2, 4,
@@ -116,13 +117,16 @@ class SparseViT(VisionTransformer):
 
         Args:
             images: (B, C, H, W).
-            mask: on a grid of (H / patch_size, W / patch_size) cells, or None for the parent's
-                forward.
+            mask: on square cells of whole patches, or None for the parent's forward.
 
         Returns:
-            With a mask one (B, P + K, embed_dims) tensor per tap: P extra tokens (the class
-            token), then the K visible patches in ascending order. The output of the last block
-            has passed the final norm, the others have not, as in the parent.
+            With a mask one (B, P + K * s * s, embed_dims) tensor per tap: P extra tokens (the class
+            token), then the visible patches, cell-major, where s is the patches along a side of a
+            cell. The output of the last block has passed the final norm, the others have not, as in
+            the parent.
+
+        Raises:
+            ValueError: the mask does not fit the images or the patches.
         """
         if mask is None:
             return super().forward(images)
@@ -140,22 +144,16 @@ class SparseViT(VisionTransformer):
 
     def _embed_visible(self, images: Tensor, mask: PatchMask) -> Tensor:
         """Embed visible patches, add positions and prepend the class token."""
-        height, width = (cells * self.patch_size for cells in mask.grid)
-        if tuple(images.shape[2:]) != (height, width):
-            raise ValueError(
-                f"a mask on {mask.grid[0]}x{mask.grid[1]} patches of {self.patch_size} pixels is "
-                f"for images of {height}x{width}, got {images.shape[2]}x{images.shape[3]}: the "
-                "cells of a mask (cell_size of the mask generator) are this encoder's patches"
-            )
+        side = cell_in_pixels(images, mask, self.patch_size) // self.patch_size
         positions = resize_pos_embed(
             self.pos_embed,
             self.patch_resolution,
-            mask.grid,
+            tuple(cells * side for cells in mask.grid),
             mode=self.interpolate_mode,
             num_extra_tokens=self.num_extra_tokens,
         )[0]
         x = embed_visible(self.patch_embed, images, mask)
-        x = x + positions[self.num_extra_tokens :][mask.visible]
+        x = x + positions[self.num_extra_tokens :][visible_positions(mask, side)]
         if self.cls_token is None:
             return x
         extra = self.cls_token + positions[: self.num_extra_tokens]

@@ -10,7 +10,7 @@ part is kept: a submanifold sparse convolution, as in SparK (Tian et al. 2023), 
 import torch
 from torch import Tensor, nn
 
-from localmim.masking import PatchMask, positions_per_side
+from localmim.masking import PatchMask, positions_per_side, visible_positions
 
 
 class VisibleCells:
@@ -42,13 +42,9 @@ class VisibleCells:
     def _rows_of(self, side: int) -> Tensor:
         """(B * K * s * s,) long: the visible positions, cell-major, among all of the batch."""
         if side not in self._rows:
-            visible, (rows, cols) = self.mask.visible, self.mask.grid
-            inside = torch.arange(side, device=visible.device)
-            row = (visible // cols * side)[:, :, None, None] + inside[:, None]
-            col = (visible % cols * side)[:, :, None, None] + inside
-            image = torch.arange(len(visible), device=visible.device)[:, None, None, None]
-            flat = (image * rows * side + row) * cols * side + col
-            self._rows[side] = flat.flatten()
+            places, (rows, cols) = visible_positions(self.mask, side), self.mask.grid
+            image = torch.arange(len(places), device=places.device)[:, None]
+            self._rows[side] = (image * (rows * side * cols * side) + places).flatten()
         return self._rows[side]
 
 

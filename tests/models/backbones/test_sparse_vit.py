@@ -3,7 +3,7 @@ import torch
 from mmpretrain.models.backbones import VisionTransformer
 from tiny import ARCH
 
-from localmim.masking import PatchMask
+from localmim.masking import PatchMask, visible_positions
 from localmim.models import RandomMasking, SparseViT
 
 SIZES = [(64, 64), (128, 224)]
@@ -74,6 +74,18 @@ def test_taps_have_class_token_and_visible_patches():
     assert [tuple(x.shape) for x in features] == [(2, 5, 32)] * 4
 
 
+def test_cells_of_several_patches_hide_the_same_as_cells_of_one():
+    backbone = build((64, 96))
+    images = torch.randn(2, 3, 64, 96).double()
+    coarse = RandomMasking(32, 0.5)(images)
+    fine = PatchMask.from_hidden(coarse.hidden_at((4, 6)))
+    order = visible_positions(coarse, 2).argsort(dim=1).unsqueeze(-1)
+    for first, second in zip(backbone(images, coarse), backbone(images, fine), strict=True):
+        torch.testing.assert_close(first[:, :1], second[:, :1], rtol=1e-9, atol=1e-9)
+        patches = first[:, 1:].gather(1, order.expand_as(first[:, 1:]))
+        torch.testing.assert_close(patches, second[:, 1:], rtol=1e-9, atol=1e-9)
+
+
 def test_isolated_gradients_train_their_own_segment_only():
     backbone = build(isolate_gradients=True)
     images = torch.randn(2, 3, 64, 64).double()
@@ -131,7 +143,7 @@ def test_sizes_that_do_not_divide_are_refused():
 
 
 def test_mask_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="for images of 64x64, got 96x96"):
+    with pytest.raises(ValueError, match="4x4 cells does not fit images of 96x96"):
         build()(torch.zeros(1, 3, 96, 96).double(), RandomMasking(16)(torch.zeros(1, 3, 64, 64)))
 
 
