@@ -2,6 +2,7 @@
 # make transfer-demo   install, pre-train, then classify, segment and detect, with a table
 # make test            install, run the tests
 # make test STACK=openmmlab   the same on OpenMMLab's own packages, in an environment of its own
+# make test OPERATORS=compiled   the same with mmcv's operators compiled, in an environment of its own
 # make lint            install, run the linter and the format check
 STACK ?= onedl
 ifeq ($(filter $(STACK),onedl openmmlab),)
@@ -13,22 +14,25 @@ SUPPORTED := import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_in
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
-VENV := $(CURDIR)/.venv$(if $(filter openmmlab,$(STACK)),-openmmlab)
+OPERATORS ?= torchvision
+ifeq ($(filter $(OPERATORS),torchvision compiled),)
+$(error OPERATORS must be torchvision or compiled, got '$(OPERATORS)')
+endif
+
+VENV := $(CURDIR)/.venv$(if $(filter openmmlab,$(STACK)),-openmmlab)$(if $(filter compiled,$(OPERATORS)),-compiled)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 REQUIREMENTS := $(addprefix requirements/,constraints.txt common.txt $(STACK).txt)
 
-# mmcv's sources need setuptools < 82. OneDL's are built in isolation, without compiled operators;
-# OpenMMLab's cannot be.
-PIP_FLAGS_openmmlab := --no-build-isolation
-
-# The tests and the transfer demo also run mmseg's and mmdet's models. mmdet needs mmcv's compiled operators, which are
-# built once and kept in .wheels; for a CPU, which is enough for tests.
+# The tests and the transfer demo also run mmseg's and mmdet's models.
 TEST_STAMP := $(VENV)/installed-for-tests
 TEST_REQUIREMENTS := requirements/tests.txt requirements/tests-$(STACK).txt
 MMCV_onedl := onedl-mmcv==2.3.6
 MMCV_openmmlab := mmcv==2.1.0
-WHEELS := $(CURDIR)/.wheels
+# For a CPU, which is enough for tests. pip's cache may hold this version without operators.
+COMPILE = $(BIN)/pip install ninja==1.13.2 psutil==7.2.2 && $(BIN)/pip uninstall --yes mmcv-lite && \
+	PATH=$(BIN):$$PATH CUDA_VISIBLE_DEVICES= MMCV_WITH_OPS=1 $(BIN)/pip install --no-deps \
+	--no-build-isolation --no-cache-dir --force-reinstall $(MMCV_$(STACK))
 
 DEMO_CONFIG := configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py
 DEMO_DIR := work_dirs/demo
@@ -47,7 +51,7 @@ $(STAMP): $(REQUIREMENTS) setup.py
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --upgrade pip setuptools==81.0.0 wheel==0.48.0
 	$(BIN)/pip install -r requirements/common.txt
-	$(BIN)/pip install $(PIP_FLAGS_$(STACK)) -r requirements/$(STACK).txt
+	$(BIN)/pip install -r requirements/$(STACK).txt
 # mmcv asks for opencv-python, which needs libGL; the headless build of the same version does not.
 	$(BIN)/pip uninstall --yes opencv-python
 	$(BIN)/pip install --no-deps opencv-python-headless==5.0.0.93
@@ -64,29 +68,20 @@ demo: install
 transfer-demo: $(TEST_STAMP)
 	$(BIN)/python tools/transfer_demo.py
 
-# pip's own cache is left out: it may hold this version built without operators.
 $(TEST_STAMP): $(STAMP) $(TEST_REQUIREMENTS)
-	@command -v c++ >/dev/null || { echo 'error: this needs a C++ compiler to build the' \
-		'operators of mmcv; install one (on Debian: g++)' >&2; exit 1; }
 	$(BIN)/pip install -r requirements/tests.txt
-	$(BIN)/pip install --no-deps --no-build-isolation -r requirements/tests-$(STACK).txt
-	mkdir -p $(WHEELS)
-	$(BIN)/pip download --quiet --no-deps --no-index --find-links $(WHEELS) --dest $(WHEELS) \
-		$(MMCV_$(STACK)) 2>/dev/null || \
-		{ echo 'Building the operators of mmcv, once (about 10 minutes on 2 cores) ...'; \
-		CUDA_VISIBLE_DEVICES= MMCV_WITH_OPS=1 $(BIN)/pip wheel --no-deps --no-build-isolation \
-		--no-cache-dir --wheel-dir $(WHEELS) $(MMCV_$(STACK)); }
-	$(BIN)/pip uninstall --yes mmcv-lite
-	$(BIN)/pip install --no-deps --no-index --find-links $(WHEELS) --force-reinstall $(MMCV_$(STACK))
+	$(BIN)/pip install --no-deps -r requirements/tests-$(STACK).txt
+	$(if $(filter compiled,$(OPERATORS)),$(COMPILE))
 	touch $@
 
-# Two processes of one thread each: most of the time is not torch's.
+# Two processes of one thread each: most of the time is not torch's. One that dies fails the run;
+# xdist would start another, and wait for it forever.
 test: $(TEST_STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 tests
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-openmmlab .wheels work_dirs data/photos data/scenes
+	rm -rf .venv .venv-* work_dirs data/photos data/scenes
