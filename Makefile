@@ -9,9 +9,9 @@ ifeq ($(filter $(STACK),onedl openmmlab),)
 $(error STACK must be onedl or openmmlab, got '$(STACK)')
 endif
 
-# The first Python from 3.10 to 3.12 that runs.
-SUPPORTED := import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
-PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
+# The first Python from 3.10 to 3.13 that runs.
+SUPPORTED := import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
 OPERATORS ?= torchvision
@@ -46,7 +46,7 @@ help:
 install: $(STAMP)
 
 $(STAMP): $(REQUIREMENTS) setup.py
-	@test -n '$(PYTHON)' || { echo 'error: no Python 3.10, 3.11 or 3.12 with venv was found;' \
+	@test -n '$(PYTHON)' || { echo 'error: no Python from 3.10 to 3.13 with venv was found;' \
 		'install one (on Debian: python3 and python3-venv) or set PYTHON=' >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --upgrade pip setuptools==81.0.0 wheel==0.48.0

@@ -51,7 +51,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["localmim", "localmim.*"]),
     cmdclass={"build_py": BuildWithConfigs},
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10,<3.14",
     install_requires=[
         "torch>=2.6",
         "torchvision>=0.21",

@@ -27,8 +27,7 @@ STACKS = {
 TRANSFORMERS_LIMITS = {"onedl": "5", "openmmlab": "4.52"}
 INSTALL = {
     "onedl": "pip install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmpretrain==1.3.6",
-    "openmmlab": "pip install 'setuptools<82' wheel && pip install --no-build-isolation "
-    "mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0",
+    "openmmlab": "pip install mmengine==0.10.7 mmcv-lite==2.1.0 mmpretrain==1.2.0 'setuptools<82'",
 }
 
 

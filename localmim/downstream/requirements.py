@@ -4,12 +4,7 @@ from importlib import import_module
 
 from localmim.stack import check_stack, installed_versions
 
-PACKAGES = {
-    ("onedl", "mmseg"): "onedl-mmsegmentation==1.4.2 ftfy prettytable regex",
-    ("onedl", "mmdet"): "onedl-mmdetection==3.5.1 imaug pycocotools shapely six terminaltables",
-    ("openmmlab", "mmseg"): "mmsegmentation==1.2.2 ftfy prettytable regex",
-    ("openmmlab", "mmdet"): "mmdet==3.3.0 pycocotools shapely six terminaltables",
-}
+EXTRAS = {"onedl": "downstream", "openmmlab": "openmmlab-downstream"}
 
 
 def demand(library: str) -> None:
@@ -27,8 +22,8 @@ def demand(library: str) -> None:
     except ImportError as error:
         family = check_stack(installed_versions())
         raise ImportError(
-            f"{library} cannot be imported ({error}). It is installed with: pip install --no-deps "
-            f"{PACKAGES[family, library]}"
+            f"{library} cannot be imported ({error}). It comes with localmim[{EXTRAS[family]}]: in "
+            f"a clone, pip install '.[{EXTRAS[family]}]'"
         ) from error
 
 
