@@ -1,11 +1,12 @@
 """Masked-image pre-training on mmpretrain; importing the package registers its parts."""
 
 from .operators import provide_operators
-from .stack import check_stack, installed_versions
+from .stack import check_stack, installed_versions, leave_out_multimodal
 from .version import __version__
 
 check_stack(installed_versions())
 provide_operators()
+leave_out_multimodal(installed_versions())
 
 from . import checkpoints, data, engine, models  # noqa: E402
 

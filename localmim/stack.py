@@ -23,7 +23,7 @@ STACKS = {
         "mmpretrain": ("1.2.0", "1.3"),
     },
 }
-# First version of transformers, where it is installed, beside which mmpretrain does not import.
+# First version of transformers beside which mmpretrain's multimodal models do not import.
 TRANSFORMERS_LIMITS = {"onedl": "5", "openmmlab": "4.52"}
 INSTALL = {
     "onedl": "pip install onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmpretrain==1.3.6",
@@ -84,11 +84,27 @@ def check_stack(versions: Mapping[str, str]) -> str:
             f"localmim needs mmengine, mmcv and mmpretrain: {'; '.join(problems)}. "
             f"Install them with: {INSTALL[family]}"
         )
-    transformers, limit = versions.get("transformers"), TRANSFORMERS_LIMITS[family]
-    if transformers is not None and Version(transformers) >= Version(limit):
-        raise ImportError(
-            f"transformers {transformers} is installed, beside which this mmpretrain does not "
-            f"import: pip install 'transformers<{limit}', or uninstall it (localmim does not use "
-            "it)"
-        )
     return family
+
+
+def leave_out_multimodal(versions: Mapping[str, str]) -> None:
+    """Keep mmpretrain from importing its multimodal models where transformers is too new for them.
+
+    To be called before anything imports mmpretrain.models, which would fail. Configs that name one
+    of those models get mmpretrain's own error then; nothing else is affected.
+
+    Args:
+        versions: as for :func:`check_stack`.
+    """
+    transformers, limit = versions.get("transformers"), TRANSFORMERS_LIMITS[check_stack(versions)]
+    if transformers is None or Version(transformers) < Version(limit):
+        return
+    from mmpretrain.utils import dependency
+
+    if dependency.WITH_MULTIMODAL:
+        dependency.WITH_MULTIMODAL = False
+        warnings.warn(
+            f"transformers {transformers} is installed, beside which mmpretrain's multimodal "
+            f"models do not import (transformers<{limit} would do): they are left out",
+            stacklevel=2,
+        )

@@ -16,7 +16,9 @@ from localmim.engine import settle_image_size
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs/guides/your_images.md").read_text()
-ENCODER, TAPS, SIZE, CHANNELS, READING = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+ENCODER, TAPS, SIZE, CHANNELS, READING, BUILDING = re.findall(
+    r"```python\n(.*?)```", GUIDE, re.DOTALL
+)
 
 
 def load(text: str, path: Path) -> Config:
@@ -70,6 +72,13 @@ def test_five_channels(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (250, 300, 5), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", pixels)
     assert all(loss.isfinite() for loss in losses(cfg, tmp_path / "a.tif").values())
+
+
+def test_a_model_in_python(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = {}
+    exec(BUILDING, names)
+    assert names["model"].backbone.embed_dims == 384
 
 
 @pytest.mark.parametrize(

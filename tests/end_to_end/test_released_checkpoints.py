@@ -12,6 +12,7 @@ from mmpretrain.registry import MODELS
 from test_training import config, run
 
 from localmim.checkpoints import convert, load_from_file
+from localmim.engine import settle_image_size
 
 ROOT = Path(__file__).parents[2]
 OFFSETS = [(0.1, -0.2), (0.3, 0.0), (0.0, 0.5), (-1.0, 1.0)]
@@ -49,7 +50,9 @@ def test_training_goes_on_from_a_release(tmp_path, photo_folder, kind):
 
 def test_reconstructions_of_a_release_are_drawn(tmp_path, photo_folder):
     name = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
-    model = MODELS.build(Config.fromfile(name).model)
+    cfg = Config.fromfile(name)
+    settle_image_size(cfg)
+    model = MODELS.build(cfg.model)
     release = convert(model.state_dict(), "localmim-release", "localmim").state_dict
     torch.save({"model": release}, tmp_path / "release.pth")
     start = convert_with_the_tool(tmp_path / "release.pth", tmp_path / "start.safetensors")
