@@ -1,11 +1,21 @@
 import numpy as np
 import pytest
 import torch
+from memory import give_memory_back, return_large_blocks
 from mmengine.registry import init_default_scope
 from PIL import Image
 
 import localmim  # noqa: F401  (registers the parts)
 from localmim.data.photographs import gather_photographs
+
+return_large_blocks()
+
+
+@pytest.fixture
+def freed():
+    """The models of a test go before the next one's come: for files of full-size models."""
+    yield
+    give_memory_back()
 
 
 @pytest.fixture(autouse=True)

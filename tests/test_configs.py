@@ -14,6 +14,8 @@ from mmpretrain.registry import DATASETS, MODELS
 from localmim.engine import settle_image_size
 from localmim.models import FrequencyHead, MaskedImageModel
 
+pytestmark = pytest.mark.usefixtures("freed")
+
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
 NAMES = [path.stem for path in CONFIGS]

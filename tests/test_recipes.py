@@ -1,13 +1,14 @@
 """Pre-training as in the authors' releases: what decays and how fast it learns, least rates, crops
 and first weights. (Batches, rates and lengths: test_configs.py.)"""
 
-import gc
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import MODELS
+
+pytestmark = pytest.mark.usefixtures("freed")
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SWINS = sorted(CONFIGS.glob("localmim/localmim_swin-*_in1k.py"))
@@ -22,7 +23,6 @@ def settings(path):
     """(model, {name of a parameter: (rate relative to the config's, weight decay)})."""
     cfg = Config.fromfile(path)
     model = MODELS.build(cfg.model)
-    gc.collect()  # the model before this one
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     groups = {id(p): group for group in wrapper.optimizer.param_groups for p in group["params"]}
     rate = cfg.optim_wrapper.optimizer.lr

@@ -6,16 +6,14 @@ hold half precision, and the gradients of large matrices are looked at and dropp
 optimiser's moments those of a ViT-L would take three times the model.
 """
 
-import ctypes
-import gc
 import re
-import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from memory import give_memory_back
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
@@ -31,10 +29,9 @@ from mmseg.structures import SegDataSample
 from localmim.checkpoints import convert_file, init_weights
 from localmim.models import IRPEViT, SparseSwin, SparseViT
 
+pytestmark = pytest.mark.usefixtures("freed")
+
 ROOT = Path(__file__).parents[1]
-if sys.platform == "linux":
-    # Blocks from 1 MB on go back to the system when freed: M_MMAP_THRESHOLD of glibc's malloc.h.
-    ctypes.CDLL(None).mallopt(-3, 1 << 20)
 CONFIGS = sorted(
     path
     for kind in ("finetune", "segmentation", "detection")
@@ -74,20 +71,6 @@ def pretrained_beit(arch):
     return BEiTViT(arch, use_abs_pos_emb=True, final_norm=True, out_type="featmap")
 
 
-@pytest.fixture(autouse=True)
-def _freed():
-    """The models of a test go before the next one's come."""
-    yield
-    free()
-
-
-def free():
-    """Give memory back that is not used any more, to the system too."""
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def encoder_of(path):
     return max((name for name in ENCODERS if name in path.stem), key=len)
 
@@ -116,7 +99,7 @@ def checkpoint(tmp_path_factory):
             }
             torch.save({"state_dict": state}, kept[name])
             del encoder, state, parameter
-            free()
+            give_memory_back()
         return kept[name]
 
     return make

@@ -15,6 +15,8 @@ from mmengine.registry import MODELS, PARAM_SCHEDULERS, init_default_scope
 from mmseg.models.backbones import SwinTransformer as SegmentationSwin
 from torch import nn
 
+pytestmark = pytest.mark.usefixtures("freed")
+
 CONFIGS = Path(__file__).parents[1] / "configs"
 SWINS = sorted(CONFIGS.glob("finetune/swin-*_localmim-*_in1k.py"))
 AVERAGED = {

@@ -18,8 +18,11 @@ from library_models import (
     build,
     features,
 )
+from memory import give_memory_back
 
 from localmim.checkpoints import convert
+
+pytestmark = pytest.mark.usefixtures("freed")
 
 FAMILIES = {
     "vit": VITS,
@@ -99,3 +102,5 @@ def test_models_of_full_size(family):
         taker = build(FULL_SIZE[family][dialect], seed=1)
         taker.load_state_dict(convert(state, dialect, "localmim").state_dict)
         torch.testing.assert_close(features(taker, x), expected, rtol=1e-6, atol=1e-6)
+        del taker
+        give_memory_back()
