@@ -17,10 +17,9 @@ def test_that_mmdet_is_missing_is_said():
 
 
 LATE = """
-import sys
-import mmpretrain.models
 import localmim
-sys.modules["mmdet.structures.mask.structures"].roi_align = None  # as OneDL's has it then
+from mmdet.structures.mask import structures
+structures.roi_align = None  # as OneDL's mmdet has it where it came before
 try:
     import localmim.downstream.detection
 except ImportError as error:
