@@ -11,6 +11,12 @@ from localmim.data.photographs import gather_photographs
 return_large_blocks()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _freed_after_the_file():
+    yield
+    give_memory_back()
+
+
 @pytest.fixture
 def freed():
     """The models of a test go before the next one's come: for files of full-size models."""

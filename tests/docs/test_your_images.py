@@ -14,6 +14,8 @@ from PIL import Image
 
 from localmim.engine import settle_image_size
 
+pytestmark = pytest.mark.usefixtures("freed")
+
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs/guides/your_images.md").read_text()
 ENCODER, TAPS, SIZE, CHANNELS, READING, BUILDING = re.findall(
