@@ -84,7 +84,7 @@ setup(
             "ftfy",
             "regex",
         ],
-        # Above that OpenMMLab's mmpretrain does not import (OneDL's: from 5).
+        # Above that OpenMMLab's mmpretrain imports without its multimodal models (OneDL's: from 5).
         "test": ["pytest>=8", "timm>=1.0", "transformers>=4.40,<4.52"],
         "photos": ["scikit-learn>=1.3", "scikit-image>=0.22"],
     },

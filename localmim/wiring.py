@@ -70,17 +70,17 @@ def check_strides(
     Args:
         taps: of the encoder.
         maps: of the target generator.
-        cell: side of the mask's cells in pixels.
+        cell: side of the mask's cells in pixels, positive.
         least_cell: side of the least cells that the encoder takes.
 
     Raises:
         ValueError: the numbers of taps and maps differ, cells are no multiple of the encoder's, or
             a target's grid neither refines the grid of cells nor coarsens it.
     """
-    if cell % least_cell:
+    if cell < 1 or cell % least_cell:
         raise ValueError(
-            f"cell_size of the mask generator, {cell} pixels, must be a multiple of the backbone's "
-            f"{least_cell}"
+            f"cell_size of the mask generator, {cell} pixels, must be a positive multiple of the "
+            f"backbone's {least_cell}"
         )
     if len(taps) != len(maps):
         strides = [[part.stride for part in parts] for parts in (taps, maps)]

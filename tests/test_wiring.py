@@ -57,9 +57,12 @@ def test_cells_are_the_backbones_unless_the_config_has_some():
 
 def test_cells_that_the_encoder_cannot_hide_are_refused():
     config = tiny.localmim_swin(size=128)
-    config["mask_generator"]["cell_size"] = 48
-    with pytest.raises(ValueError, match="cell_size .* 48 pixels, must be a multiple .* 32"):
-        MODELS.build(config)
+    for cell in (48, 0, -32):
+        config["mask_generator"]["cell_size"] = cell
+        with pytest.raises(
+            ValueError, match=f"cell_size .* {cell} pixels, must be a .*multiple.* 32"
+        ):
+            MODELS.build(config)
 
 
 def test_a_vits_cells_may_be_larger_than_its_patches():

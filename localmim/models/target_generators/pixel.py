@@ -29,6 +29,8 @@ class MultiScalePixels(BaseModule):
         self, patch_sizes: Sequence[int] = (8, 16, 32, 32), normalize: bool = True
     ) -> None:
         super().__init__()
+        if any(size < 1 for size in patch_sizes):
+            raise ValueError(f"patch_sizes must be positive, got {tuple(patch_sizes)}")
         self.patch_sizes = tuple(patch_sizes)
         self.normalize = normalize
 

@@ -29,3 +29,8 @@ def test_plain_pixels_are_the_image(photos):
 def test_images_that_do_not_divide_are_refused():
     with pytest.raises(ValueError, match="48x48 pixels do not divide"):
         MultiScalePixels((32,))(torch.zeros(1, 3, 48, 48))
+
+
+def test_patches_without_pixels_are_refused():
+    with pytest.raises(ValueError, match=r"patch_sizes must be positive, got \(8, 0\)"):
+        MultiScalePixels((8, 0))
