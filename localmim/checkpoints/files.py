@@ -3,11 +3,9 @@
 import errno
 import hashlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+
+from localmim.durable import written_aside
 
 from .origin import origin_of
 from .safe_loading import load_from_file
@@ -116,7 +116,7 @@ def check_destination(path: Path, size: int, overwrite: bool) -> None:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}")
     try:
-        with _partial(path):
+        with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         raise OSError(
@@ -155,7 +155,7 @@ def write_checkpoint(
         else x
         for name, x in state_dict.items()
     }
-    with _partial(path) as partial:
+    with written_aside(path) as partial:
         try:
             if path.suffix == ".safetensors":
                 text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in meta.items()}
@@ -166,18 +166,3 @@ def write_checkpoint(
             raise
         except Exception as error:  # a full disk is a RuntimeError or SafetensorError by then
             raise OSError(f"{path} could not be written: {error}") from error
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(partial, 0o666 & ~umask)  # as any new file, not as a temporary one
-        os.replace(partial, path)
-
-
-@contextmanager
-def _partial(path: Path) -> Iterator[str]:
-    """A file beside another, gone at the end if it was not renamed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    os.close(handle)
-    try:
-        yield name
-    finally:
-        Path(name).unlink(missing_ok=True)
