@@ -32,6 +32,14 @@ def _surroundings():
     np.random.seed(0)
 
 
+@pytest.fixture
+def on_the_cpu(request, monkeypatch):
+    """Compare bit by bit where sums have a fixed order; tests marked gpu use what there is."""
+    if not request.node.get_closest_marker("gpu"):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr("mmengine.runner.runner.get_device", lambda: "cpu")
+
+
 def pytest_collection_modifyitems(items):
     if not torch.cuda.is_available():
         for item in items:

@@ -2,21 +2,23 @@
 default_scope = "mmpretrain"
 custom_imports = dict(imports=["localmim"], allow_failed_imports=False)
 
-# Scales the learning rate by the real total batch, never leaves half a checkpoint, and makes sure
-# that pre-trained weights arrive.
+# Scales the learning rate by the real total batch, resumes exactly at any iteration, never leaves
+# half a checkpoint, and makes sure that pre-trained weights arrive.
 runner_type = "LocalMIMRunner"
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=100),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
+    # Beside the schedule's: recovery.pth every recovery_minutes, and when a signal ends the run.
+    checkpoint=dict(
+        type="DurableCheckpointHook", interval=1, max_keep_ckpts=3, recovery_minutes=15
+    ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 
-# Masks and crops follow from (seed, epoch, rank): a resumed run goes on as if never stopped.
 # Classes and labels of the data have to be the model's.
-custom_hooks = [dict(type="EpochSeedHook"), dict(type="DataCheckHook")]
+custom_hooks = [dict(type="DataCheckHook")]
 
 env_cfg = dict(
     cudnn_benchmark=False,

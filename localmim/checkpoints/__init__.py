@@ -2,7 +2,8 @@ from .convert import Conversion, convert
 from .convert_file import convert_file
 from .files import Checkpoint, read_checkpoint, write_checkpoint
 from .fit import FitReport, compare_state_dicts, load_into
-from .pretrained import EncoderReport, init_weights, why_not_whole
+from .origin import read_assignments
+from .pretrained import EncoderReport, init_weights, why_not_started, why_not_whole
 from .report import ConversionReport
 from .safe_loading import load_from_file
 from .tables import DIALECTS
@@ -20,7 +21,9 @@ __all__ = [
     "init_weights",
     "load_from_file",
     "load_into",
+    "read_assignments",
     "read_checkpoint",
+    "why_not_started",
     "why_not_whole",
     "write_checkpoint",
 ]

@@ -43,7 +43,7 @@ def origin_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _from_config(text: str) -> dict[str, Any]:
     """What the config of a run says, without running it."""
-    model = _read_assignments(text).get("model")
+    model = read_assignments(text).get("model")
     if not isinstance(model, dict) or not isinstance(model.get("backbone"), dict):
         return {}
     backbone, known = model["backbone"], {}
@@ -63,7 +63,7 @@ def _from_config(text: str) -> dict[str, Any]:
     return known
 
 
-def _read_assignments(text: str) -> dict[str, Any]:
+def read_assignments(text: str) -> dict[str, Any]:
     """The assignments of a config file whose values are numbers, text, lists, dicts and tuples."""
     try:
         tree = ast.parse(text)

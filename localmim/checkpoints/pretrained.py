@@ -106,6 +106,22 @@ def why_not_whole(model: nn.Module, fit: FitReport) -> str:
     return ""
 
 
+def why_not_started(model: nn.Module, fit: FitReport) -> str:
+    """Say why a training should not start from a checkpoint; nothing ("") if it can.
+
+    The encoder has to be there entirely. What comes after it may start anew.
+    """
+    encoder = "backbone." if hasattr(model, "backbone") else ""
+    misshapen = [n for n in fit.mismatched if not RESIZABLE.match(n)]
+    lacking = [n for n in (*fit.missing, *misshapen) if n.startswith(encoder)]
+    lacking = [n for n in lacking if not NOT_SHARED.match(n.removeprefix(encoder))]
+    if not any(n.startswith(encoder) for n in fit.matched):
+        return "none of which is the encoder's"
+    return (
+        f"which lacks {len(lacking)} tensors of the encoder ({first(lacking)})" if lacking else ""
+    )
+
+
 def _pretrained_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module, str | None]]:
     """Every module with pre-trained weights: its name, itself and the path."""
     for name, module in model.named_modules():

@@ -8,68 +8,13 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 from mmpretrain.models.backbones import SwinTransformer, VisionTransformer
+from runs import FOLDER_CONFIGS, config, run, state
 
-from localmim.checkpoints import load_from_file
-
-CONFIGS = Path(__file__).parents[2] / "configs"
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cpu(request, monkeypatch):
-    """Compare bit by bit where sums have a fixed order; tests marked gpu use what there is."""
-    if not request.node.get_closest_marker("gpu"):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        monkeypatch.setattr("mmengine.runner.runner.get_device", lambda: "cpu")
-
-
-FOLDER_CONFIGS = {
-    "vit": "localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py",
-    "swin": "localmim/localmim_swin-tiny-w7_1xb128-amp-coslr-200e_folder.py",
-    "resnet": "localmim/localmim_resnet50_1xb128-amp-coslr-200e_folder.py",
-    "lomar": "localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py",
-}
-
-
-def config(work_dir, data_root, kind="vit", **changes) -> Config:
-    """The config for a folder of images, made tiny; two iterations an epoch."""
-    cfg = Config.fromfile(CONFIGS / FOLDER_CONFIGS[kind])
-    cfg.model = (tiny.MODELS | tiny.OTHERS)[kind]()
-    cfg.merge_from_dict(
-        {
-            "image_size": 64,
-            "work_dir": str(work_dir),
-            "experiment_name": work_dir.name,
-            "train_dataloader.dataset.data_root": str(data_root),
-            "train_dataloader.dataset.indices": 8,
-            "train_dataloader.batch_size": 4,
-            "train_dataloader.num_workers": 1,
-            "train_dataloader.pin_memory": False,
-            "auto_scale_lr.base_batch_size": 4,
-            "train_cfg.max_epochs": 4,
-            "param_scheduler.0.end": 1,
-            "param_scheduler.1.begin": 1,
-            "default_hooks.logger.interval": 1,
-            **changes,
-        }
-    )
-    return cfg
-
-
-def run(cfg) -> Runner:
-    cfg.experiment_name = f"{cfg.experiment_name}-{np.random.default_rng().integers(1 << 40)}"
-    runner = RUNNERS.build(cfg)
-    runner.train()
-    return runner
-
-
-def state(path):
-    return load_from_file(path)["state_dict"]
+pytestmark = pytest.mark.usefixtures("on_the_cpu")
 
 
 class StopAfterTwoEpochs(Hook):
@@ -206,16 +151,15 @@ def test_a_checkpoint_is_never_half_written(tmp_path, photo_folder, monkeypatch)
     runner = run(config(tmp_path / "work", photo_folder, **{"train_cfg.max_epochs": 2}))
     before = (tmp_path / "work/epoch_2.pth").read_bytes()
 
-    def torn(checkpoint, path, **_):
+    def torn(checkpoint, path):
         Path(path).write_bytes(b"half")
-        raise OSError("no space left")
+        raise RuntimeError("no space left")
 
-    monkeypatch.setattr("mmengine.runner.runner.save_checkpoint", torn)
-    monkeypatch.setattr("mmengine.runner.checkpoint.save_checkpoint", torn)
+    monkeypatch.setattr("localmim.engine.checkpoint_writer.torch.save", torn)
     with pytest.raises(OSError, match="no space left"):
         runner.save_checkpoint(str(tmp_path / "work"), "epoch_2.pth")
     assert (tmp_path / "work/epoch_2.pth").read_bytes() == before
-    assert not list((tmp_path / "work").glob("*.partial"))
+    assert not list((tmp_path / "work").glob("*partial*"))
 
 
 def test_empty_folder_and_missing_folder_stop_before_training(tmp_path):

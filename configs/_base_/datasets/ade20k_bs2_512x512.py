@@ -34,8 +34,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type="ADE20KDataset",

@@ -32,9 +32,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,
-    # New workers each epoch, seeded from (seed, epoch, rank).
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
     batch_sampler=dict(type="AspectRatioBatchSampler"),
     dataset=dict(

@@ -46,9 +46,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=64,
     num_workers=4,
-    # New workers each epoch, seeded from (seed, epoch, rank).
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     pin_memory=True,
     drop_last=False,
     sampler=dict(type="DefaultSampler", shuffle=True),
@@ -64,8 +62,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=64,
     num_workers=4,
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     pin_memory=True,
     drop_last=False,
     sampler=dict(type="DefaultSampler", shuffle=False),

@@ -44,9 +44,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=128,
     num_workers=8,
-    # New workers each epoch, seeded from (seed, epoch, rank).
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     pin_memory=True,
     drop_last=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
@@ -62,8 +60,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=128,
     num_workers=8,
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     pin_memory=True,
     drop_last=False,
     sampler=dict(type="DefaultSampler", shuffle=False),

@@ -17,8 +17,7 @@ test_pipeline = [
 test_dataloader = dict(
     batch_size=256,
     num_workers=8,
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     pin_memory=True,
     drop_last=False,
     sampler=dict(type="DefaultSampler", shuffle=False),

@@ -23,9 +23,7 @@ train_pipeline = [
 train_dataloader = dict(
     batch_size=256,
     num_workers=8,
-    # New workers each epoch, seeded from (seed, epoch, rank).
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     pin_memory=True,
     drop_last=True,
     sampler=dict(type="DefaultSampler", shuffle=True),

@@ -73,8 +73,7 @@ dataset = dict(
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         data_prefix=dict(img_path="images/training", seg_map_path="annotations/training"),

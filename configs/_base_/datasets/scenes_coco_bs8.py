@@ -59,8 +59,7 @@ metainfo = dict(
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,
-    persistent_workers=False,
-    worker_init_fn=dict(type="seed_worker"),
+    persistent_workers=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type="CocoDataset",

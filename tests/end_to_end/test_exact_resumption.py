@@ -1,0 +1,109 @@
+"""A resumed training equals the uninterrupted one, bit by bit, from any iteration on."""
+
+import pytest
+import torch
+from runs import config, run
+
+from localmim.checkpoints import load_from_file
+
+pytestmark = pytest.mark.usefixtures("on_the_cpu")
+
+# 8 images in batches of 3: the last batch is smaller, and with two batches a step an epoch ends
+# within an accumulation.
+EVERY_ITERATION = {
+    "train_dataloader.batch_size": 3,
+    "train_dataloader.num_workers": 0,
+    "default_hooks.checkpoint.by_epoch": False,
+    "default_hooks.checkpoint.interval": 1,
+    "default_hooks.checkpoint.max_keep_ckpts": -1,
+}
+EPOCHS = EVERY_ITERATION | {"train_cfg.max_epochs": 3}
+
+
+def by_iteration(work_dir, data, sampler, **changes):
+    cfg = config(work_dir, data, **EVERY_ITERATION | changes)
+    cfg.train_cfg = dict(by_epoch=False, max_iters=9)
+    cfg.train_dataloader.sampler = dict(type=sampler, shuffle=True)
+    cfg.log_processor = dict(by_epoch=False)
+    for scheduler in cfg.param_scheduler:
+        scheduler.update(by_epoch=False, convert_to_iter_based=False)
+        scheduler.pop("T_max", None)
+    cfg.param_scheduler[1].end = 9
+    return cfg
+
+
+def assert_same(whole, resumed):
+    """Weights, optimiser and schedules of two files are equal."""
+    one, other = load_from_file(whole), load_from_file(resumed)
+    assert one["state_dict"].keys() == other["state_dict"].keys()
+    for name, tensor in one["state_dict"].items():
+        assert tensor.equal(other["state_dict"][name]), name
+    for number, own in one["optimizer"]["state"].items():
+        assert all(own[k].equal(other["optimizer"]["state"][number][k]) for k in own)
+    assert one["optimizer"]["param_groups"] == other["optimizer"]["param_groups"]
+    assert one["param_schedulers"] == other["param_schedulers"]
+    assert one["meta"]["training"] == other["meta"]["training"]
+
+
+def resume(make, tmp_path, iteration, name, **changes):
+    start = tmp_path / f"whole/iter_{iteration}.pth"
+    run(make(tmp_path / name, load_from=str(start), resume=True, **changes))
+    assert_same(tmp_path / "whole/iter_9.pth", tmp_path / name / "iter_9.pth")
+
+
+WORKERS = [
+    (1, {}),
+    (4, {"train_dataloader.num_workers": 2, "train_dataloader.persistent_workers": False}),
+    (6, {"train_dataloader.num_workers": 2, "train_dataloader.persistent_workers": True}),
+    (8, {}),
+]
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_training_by_epochs(tmp_path, photo_folder, accumulated):
+    settings = EPOCHS | {"optim_wrapper.accumulative_counts": accumulated}
+
+    def make(work_dir, **changes):
+        return config(work_dir, photo_folder, **settings | changes)
+
+    run(make(tmp_path / "whole"))
+    for iteration, workers in WORKERS:
+        resume(make, tmp_path, iteration, f"from_{iteration}", **workers)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "accumulated"), [("InfiniteSampler", 2), ("DefaultSampler", 1)]
+)
+def test_training_by_iterations(tmp_path, photo_folder, sampler, accumulated):
+    settings = {"optim_wrapper.accumulative_counts": accumulated}
+
+    def make(work_dir, **changes):
+        return by_iteration(work_dir, photo_folder, sampler, **settings | changes)
+
+    run(make(tmp_path / "whole"))
+    for iteration, workers in WORKERS[1:3]:
+        resume(make, tmp_path, iteration, f"from_{iteration}", **workers)
+
+
+def test_resuming_often_is_resuming_once(tmp_path, photo_folder):
+    """A Swin with a mask per image, batch norms of a ResNet: whatever has a state of its own."""
+    for kind in ("swin, a mask per image", "resnet"):
+        folder = tmp_path / kind.split(",")[0]
+
+        def make(name, kind=kind, folder=folder, **changes):
+            return config(folder / name, photo_folder, kind, **EPOCHS | changes)
+
+        run(make("whole"))
+        for before, after in ((2, 3), (3, 7), (7, 9)):
+            source = folder / ("whole" if before == 2 else f"to_{before}") / f"iter_{before}.pth"
+            run(make(f"to_{after}", load_from=str(source), resume=True))
+        assert_same(folder / "whole/iter_9.pth", folder / "to_9/iter_9.pth")
+
+
+def test_what_is_compared_depends_on_the_crops(tmp_path, photo_folder):
+    """The tests above would notice a sample drawn otherwise."""
+    run(config(tmp_path / "whole", photo_folder, **EPOCHS))
+    run(config(tmp_path / "other", photo_folder, **EPOCHS | {"randomness.seed": 1}))
+    one, other = (load_from_file(tmp_path / n / "iter_1.pth") for n in ("whole", "other"))
+    moments = [x["optimizer"]["state"][0]["exp_avg"] for x in (one, other)]
+    assert not torch.equal(*moments)
