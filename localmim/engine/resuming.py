@@ -16,6 +16,12 @@ from localmim.checkpoints.report import first
 from .checkpoint_writer import not_finite
 from .training_state import describe
 
+# What a checkpoint says of its training, and what it is called in messages.
+_SETTINGS = {
+    "total_batch": "total batch",
+    "accumulated": "batches a step",
+    "by_epoch": "counts epochs",
+}
 # Counters and choices of an implementation, which do not say what is trained.
 _MOVING = {"last_step", "_global_step", "_last_value", "verbose"}
 _INDIFFERENT = {
@@ -111,7 +117,7 @@ def check_same_training(checkpoint: Mapping[str, Any], name: str, runner) -> Non
     now = describe(runner)
     differences = [
         f"{what}: {then[key]} there, {now[key]} here"
-        for key, what in (("total_batch", "total batch"), ("by_epoch", "counts epochs"))
+        for key, what in _SETTINGS.items()
         if key in then and then[key] != now[key]
     ]
     differences += _different_optimizers(checkpoint["optimizer"], runner.optim_wrapper.optimizer)
@@ -121,9 +127,9 @@ def check_same_training(checkpoint: Mapping[str, Any], name: str, runner) -> Non
     if differences:
         raise ValueError(
             f"{name} is of a training with other settings: {first(differences)}. --resume goes on "
-            "with the same training: give it the settings that it had (the total batch is "
-            "processes x batch_size x accumulative_counts). To start another training from its "
-            f"weights, leave --resume out and set --cfg-options load_from={name}"
+            "with the same training: give it the settings that it had (processes x batch_size may "
+            "be divided otherwise). To start another training from its weights, leave --resume out "
+            f"and set --cfg-options load_from={name}"
         )
     if then.get("images", now["images"]) != now["images"]:
         runner.logger.warning(

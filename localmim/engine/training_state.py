@@ -72,6 +72,7 @@ def describe(runner) -> dict[str, Any]:
     return dict(
         by_epoch=hasattr(loop, "run_epoch"),
         total_batch=runner.world_size * loop.dataloader.batch_size * accumulated,
+        accumulated=accumulated,
         images=len(loop.dataloader.dataset),
         position=list(loop.position),
     )
