@@ -24,7 +24,8 @@ def parse_args() -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="go on from a checkpoint; without a value, from the latest one in the work dir",
+        help="go on from a checkpoint as if never stopped; without a value, from the newest in the "
+        "work dir that can be read",
     )
     parser.add_argument(
         "--amp",
