@@ -1,5 +1,7 @@
 from .data_checks import DataCheckHook, check_data_paths
 from .epoch_seed import EpochSeedHook, seed_worker
+from .finite_steps import FiniteStepsHook
+from .guarded_step import guard
 from .image_size import settle_image_size
 from .precision import mixed_precision_optim_wrapper
 from .runner import LocalMIMRunner
@@ -7,8 +9,10 @@ from .runner import LocalMIMRunner
 __all__ = [
     "DataCheckHook",
     "EpochSeedHook",
+    "FiniteStepsHook",
     "LocalMIMRunner",
     "check_data_paths",
+    "guard",
     "mixed_precision_optim_wrapper",
     "seed_worker",
     "settle_image_size",
