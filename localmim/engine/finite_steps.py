@@ -5,14 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmengine.dist import all_gather_object, get_rank
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from torch import Tensor
-from torch.distributed.fsdp import FullyShardedDataParallel
 
-from .guarded_step import Update, guard
+from .guarded_step import GuardedStep, Update
 
 ADVICE = (
     "If the same images come again and again, look at them. Else the training diverges: go on from "
@@ -63,7 +61,7 @@ def _joined(found: Sequence[Evidence]) -> Evidence:
 class FiniteStepsHook(Hook):
     """Skip updates whose loss or gradients are not finite, and stop where they do not end.
 
-    The optimiser wrapper is guarded when training starts (see
+    With this hook, LocalMIMRunner guards the steps of its optimiser wrapper (see
     :class:`~localmim.engine.guarded_step.GuardedStep`). Each skipped update is warned of, with its
     losses and the images whose pixels are not finite themselves. The log has the ``grad_norm`` of
     updates that were taken and, once there is one, the count of ``skipped_steps``, which a resumed
@@ -93,20 +91,16 @@ class FiniteStepsHook(Hook):
     def before_train(self, runner) -> None:
         self.in_a_row = 0
         self.batches: list[tuple[Any, Any]] = []  # and their losses, since the last update
-        wrapper, model = runner.optim_wrapper, runner.model
-        self.guards = isinstance(wrapper, OptimWrapper) and not isinstance(
-            model, FullyShardedDataParallel
-        )
-        if self.guards:
-            guard(wrapper)
-        else:
+        self.guarded = isinstance(runner.optim_wrapper, GuardedStep)
+        if not self.guarded:
             runner.logger.warning(
-                f"Steps of {type(wrapper).__name__} with a {type(model).__name__} are not guarded "
-                "against losses and gradients that are not finite"
+                f"Losses and gradients that are not finite are not looked for: no guard for steps "
+                f"of {type(runner.optim_wrapper).__name__} with {type(runner.model).__name__} in "
+                f"{type(runner).__name__}"
             )
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if not self.guards:
+        if not self.guarded:
             return
         self.batches.append((data_batch, outputs))
         update, runner.optim_wrapper.last_update = runner.optim_wrapper.last_update, None
@@ -148,9 +142,10 @@ class FiniteStepsHook(Hook):
             runner.logger.error("Images of the last skipped step:\n" + "\n".join(evidence.images))
             raise FloatingPointError(
                 f"{self.in_a_row} steps in a row had a loss or gradients that are not finite and "
-                f"were skipped. The last at {text}: {_few(evidence.images)} (the log has all). "
-                f"Gradients that are not finite: {_few(evidence.parameters)}. Weights that are not "
-                f"finite: {_few(_not_finite(runner.model.state_dict().items()))}. {ADVICE}"
+                f"were skipped. The last at {text}. Images (the log has all): "
+                f"{_few(evidence.images)}. Gradients that are not finite: "
+                f"{_few(evidence.parameters)}. Weights that are not finite: "
+                f"{_few(_not_finite(runner.model.state_dict().items()))}. {ADVICE}"
             )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -183,7 +178,8 @@ def _infinite_losses(outputs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     ]
     broken = [(name, value) for name, value in values if not math.isfinite(value)]
     parts = [(name, value) for name, value in broken if name != "loss"]
-    return tuple(f"{name} {value} on process {get_rank()}" for name, value in parts or broken)
+    place = f" on process {get_rank()}" if get_world_size() > 1 else ""
+    return tuple(f"{name} {value}{place}" for name, value in parts or broken)
 
 
 def _image_paths(batches: Iterable[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from mmengine.optim import OptimWrapper
+from mmengine.optim import BaseOptimWrapper, OptimWrapper
 from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -154,10 +155,23 @@ def _guarded(kind: type[OptimWrapper]) -> type[OptimWrapper]:
     return type(f"Guarded{kind.__name__}", (GuardedStep, kind), {})
 
 
-def guard(optim_wrapper: OptimWrapper) -> None:
+def guard(optim_wrapper: BaseOptimWrapper, model: nn.Module) -> BaseOptimWrapper:
     """Guard the steps of an optimiser wrapper of any class from now on (see :class:`GuardedStep`).
 
-    Its class becomes a subclass ``Guarded...`` of what it was. One that is guarded stays so.
+    Its class becomes a subclass ``Guarded...`` of what it was. One that is guarded stays so, and
+    others are left alone where the norm would not be that of all gradients: several optimisers in
+    one wrapper, and models in FullyShardedDataParallel (not ``fully_shard``), whose gradients no
+    process has the whole norm of. It has to be guarded before the schedules of its learning rate
+    are built, which keep its method ``step``.
+
+    Args:
+        optim_wrapper: as built.
+        model: whose parameters it updates, as wrapped for several processes.
+
+    Returns:
+        The same object.
     """
-    if not isinstance(optim_wrapper, GuardedStep):
+    simple = isinstance(optim_wrapper, OptimWrapper) and not isinstance(optim_wrapper, GuardedStep)
+    if simple and not isinstance(model, FullyShardedDataParallel):
         optim_wrapper.__class__ = _guarded(type(optim_wrapper))
+    return optim_wrapper

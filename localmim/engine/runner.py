@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast, master_only
 from mmengine.model import is_model_wrapper, revert_sync_batchnorm
-from mmengine.optim import OptimWrapper
+from mmengine.optim import BaseOptimWrapper, OptimWrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -16,6 +16,8 @@ from torch import nn
 from localmim.checkpoints import compare_state_dicts, init_weights, why_not_whole
 
 from .data_checks import check_data_paths
+from .finite_steps import FiniteStepsHook
+from .guarded_step import guard
 from .image_size import settle_image_size
 
 
@@ -72,6 +74,12 @@ class LocalMIMRunner(Runner):
             self.logger.info(f"{name}: {report}")
         for tensor in model.state_dict().values():
             broadcast(tensor)
+
+    def build_optim_wrapper(self, optim_wrapper: dict | OptimWrapper) -> BaseOptimWrapper:
+        """As mmengine, with guarded steps where a hook tells of those that are skipped."""
+        built = super().build_optim_wrapper(optim_wrapper)
+        told = any(isinstance(hook, FiniteStepsHook) for hook in self.hooks)
+        return guard(built, self.model) if told else built
 
     @property
     def _bare_model(self) -> nn.Module:

@@ -5,23 +5,12 @@ import math
 
 import pytest
 import torch
+from half_precision import HalfPrecision
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from localmim.engine.guarded_step import guard
-
-
-class HalfPrecision(AmpOptimWrapper):
-    """float16 with dynamic loss scaling on the CPU, which mmengine's own refuses."""
-
-    def __init__(self, init_scale: float, **kwargs) -> None:
-        OptimWrapper.__init__(self, **kwargs)
-        self.loss_scaler = torch.amp.GradScaler("cpu", init_scale=init_scale, growth_interval=3)
-        self._scale_update_param = None
-
-    def optim_context(self, model):
-        return torch.autocast("cpu", torch.float16)
 
 
 def network() -> nn.Module:
@@ -37,9 +26,7 @@ def wrap(model, guarded=True, kind=OptimWrapper, clip=None, accumulated=1, **set
     wrapper = kind(
         optimizer=optimizer, clip_grad=copy.copy(clip), accumulative_counts=accumulated, **settings
     )
-    if guarded:
-        guard(wrapper)
-    return wrapper
+    return guard(wrapper, model) if guarded else wrapper
 
 
 def batches(count=12):
@@ -230,7 +217,7 @@ def test_a_fixed_scale_and_none_are_not_reported():
 def test_guarding_twice_is_guarding_once():
     wrapper = wrap(network())
     kind = type(wrapper)
-    guard(wrapper)
+    assert guard(wrapper, network()) is wrapper
     assert type(wrapper) is kind and kind.__name__ == "GuardedOptimWrapper"
     assert type(wrap(network())) is kind
 
