@@ -2,10 +2,8 @@
 
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS
 
 
-@OPTIM_WRAPPERS.register_module()
 class HalfPrecision(AmpOptimWrapper):
     """float16 with dynamic loss scaling on the CPU, which mmengine's own refuses."""
 

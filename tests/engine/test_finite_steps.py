@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import half_precision  # noqa: F401  (registered)
 import numpy as np
 import pytest
 import tifffile
 import tiny
 import torch
+from half_precision import HalfPrecision
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
@@ -205,7 +205,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
 
 def half_precision(work_dir, data, init_scale, **settings) -> Config:
     cfg = config(work_dir, data, **settings)
-    cfg.optim_wrapper.update(type="HalfPrecision", init_scale=init_scale)
+    cfg.optim_wrapper.update(type=HalfPrecision, init_scale=init_scale)
     return cfg
 
 
