@@ -1,7 +1,12 @@
 """The guarded step against the one that it guards, bit by bit, and what it refuses."""
 
 import copy
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -220,6 +225,64 @@ def test_guarding_twice_is_guarding_once():
     assert guard(wrapper, network()) is wrapper
     assert type(wrapper) is kind and kind.__name__ == "GuardedOptimWrapper"
     assert type(wrap(network())) is kind
+
+
+SHARDED = """
+import copy, json, math, sys
+import torch
+import torch.distributed as dist
+from mmengine.optim import OptimWrapper
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from localmim.engine.guarded_step import guard
+
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 4))
+images = torch.randn(2, 5, 8)  # of both processes
+dense = copy.deepcopy(model)
+dense(images).square().mean().backward()
+norm = torch.nn.utils.get_total_norm([x.grad for x in dense.parameters()]).item()
+fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+wrapper = guard(OptimWrapper(optimizer, clip_grad=dict(max_norm=norm / 2)), model)
+found = []
+for number in range(3):
+    before = [x.to_local().clone() for x in model.parameters()]
+    with wrapper.optim_context(model):
+        loss = model(images[rank]).square().mean()
+    wrapper.update_params(loss * math.nan if (number, rank) == (1, 1) else loss)
+    moved = [not x.equal(y.to_local()) for x, y in zip(before, model.parameters())]
+    found.append((wrapper.last_update.skipped, len(wrapper.last_update.broken), any(moved)))
+    if number == 0:
+        assert math.isclose(wrapper.last_update.grad_norm, norm, rel_tol=1e-5)
+        step = torch.cat([(x - y.to_local()).flatten() for x, y in zip(before, model.parameters())])
+        total = step.square().sum()
+        dist.all_reduce(total)
+        assert math.isclose(total.sqrt().item(), 0.1 * norm / 2, rel_tol=1e-4)
+with open(f"{sys.argv[1]}/{rank}.json", "w") as file:
+    json.dump(found, file)
+dist.destroy_process_group()
+"""
+
+
+def test_sharded_gradients_have_one_norm_and_one_fate(tmp_path):
+    """Two processes with ``fully_shard``, one of which meets a NaN."""
+    (tmp_path / "sharded.py").write_text(SHARDED)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*launch, "--master_port=29633", tmp_path / "sharded.py", tmp_path],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for rank in (0, 1):
+        found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert found == [[False, 0, True], [True, 4, False], [False, 0, True]]
 
 
 @pytest.mark.gpu
