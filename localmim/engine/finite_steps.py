@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -64,8 +66,9 @@ class FiniteStepsHook(Hook):
     With this hook, LocalMIMRunner guards the steps of its optimiser wrapper (see
     :class:`~localmim.engine.guarded_step.GuardedStep`). Each skipped update is warned of, with its
     losses and the images whose pixels are not finite themselves. The log has the ``grad_norm`` of
-    updates that were taken and, once there is one, the count of ``skipped_steps``, which a resumed
-    run continues. Schedules of the learning rate go on through skipped updates.
+    updates that were taken, losses averaged without those that are not finite and, once there is
+    one, the count of ``skipped_steps``, which a resumed run continues. Schedules of the learning
+    rate and moving averages of weights go on through skipped updates.
 
     Updates that float16 skips to find the best scale of the loss are told apart, as
     ``scaler_skips``: dynamic loss scaling is on, no loss is NaN or infinite, and the scale is still
@@ -123,6 +126,7 @@ class FiniteStepsHook(Hook):
                 )
             )
         )
+        _leave_out_of_averages(runner)
         now = f"iteration {runner.iter + 1}"
         if not evidence.losses and update.loss_scale is not None and update.loss_scale > 1:
             count = _count(runner, "scaler_skips")
@@ -171,11 +175,19 @@ def _count(runner, name: str) -> int:
     return count
 
 
+def _leave_out_of_averages(runner) -> None:
+    """Let losses that are not finite count for nothing in the means that the log shows."""
+    for name, buffer in runner.message_hub.log_scalars.items():
+        if name.startswith("train/") and "loss" in name:
+            values, counts = buffer.data
+            broken = ~np.isfinite(values)
+            values[broken] = counts[broken] = 0
+
+
 def _infinite_losses(outputs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Losses that are not finite; their sum, ``loss``, only if no other is."""
-    values = [
-        (name, float(x)) for losses in outputs for name, x in losses.items() if "loss" in name
-    ]
+    pairs = [pair for losses in outputs for pair in losses.items() if "loss" in pair[0]]
+    values = [(name, torch.as_tensor(loss).item()) for name, loss in pairs]
     broken = [(name, value) for name, value in values if not math.isfinite(value)]
     parts = [(name, value) for name, value in broken if name != "loss"]
     place = f" on process {get_rank()}" if get_world_size() > 1 else ""
