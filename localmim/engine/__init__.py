@@ -1,5 +1,7 @@
 from .checkpoint_hook import DurableCheckpointHook
 from .data_checks import DataCheckHook, check_data_paths
+from .finite_steps import FiniteStepsHook
+from .guarded_step import guard
 from .image_size import settle_image_size
 from .precision import mixed_precision_optim_wrapper
 from .runner import LocalMIMRunner
@@ -7,8 +9,10 @@ from .runner import LocalMIMRunner
 __all__ = [
     "DataCheckHook",
     "DurableCheckpointHook",
+    "FiniteStepsHook",
     "LocalMIMRunner",
     "check_data_paths",
+    "guard",
     "mixed_precision_optim_wrapper",
     "settle_image_size",
 ]

@@ -57,7 +57,8 @@ def _write(checkpoint: Mapping[str, Any], path: Path, then: tuple[Callable[[], A
     if bad := not_finite(checkpoint):
         raise FloatingPointError(
             f"{path.name} was not written because {len(bad)} of its tensors hold numbers that are "
-            f"not finite ({first(bad)}); the checkpoints before it are as they were"
+            f"not finite ({first(bad)}); the checkpoints before it are as they were. The learning "
+            "rate may be far too high: gradients can be finite and their steps not"
         )
     try:
         with written_aside(path) as partial:

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import broadcast, is_main_process
 from mmengine.model import is_model_wrapper, revert_sync_batchnorm
-from mmengine.optim import OptimWrapper
+from mmengine.optim import BaseOptimWrapper, OptimWrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -27,6 +27,8 @@ from localmim.checkpoints import (
 
 from .checkpoint_writer import CheckpointWriter
 from .data_checks import check_data_paths
+from .finite_steps import FiniteStepsHook
+from .guarded_step import guard
 from .image_size import settle_image_size
 from .loops import ResumableEpochLoop, ResumableIterLoop
 from .preemption import StopRequest
@@ -140,6 +142,12 @@ class LocalMIMRunner(Runner):
             self.logger.info(f"{name}: {report}")
         for tensor in model.state_dict().values():
             broadcast(tensor)
+
+    def build_optim_wrapper(self, optim_wrapper: dict | OptimWrapper) -> BaseOptimWrapper:
+        """As mmengine, with guarded steps where a hook tells of those that are skipped."""
+        built = super().build_optim_wrapper(optim_wrapper)
+        told = any(isinstance(hook, FiniteStepsHook) for hook in self.hooks)
+        return guard(built, self.model) if told else built
 
     @property
     def bare_model(self) -> nn.Module:
