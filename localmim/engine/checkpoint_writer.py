@@ -1,6 +1,7 @@
 """Writing checkpoints beside the training."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -63,8 +64,13 @@ def _write(checkpoint: Mapping[str, Any], path: Path, then: tuple[Callable[[], A
     try:
         with written_aside(path) as partial:
             torch.save(checkpoint, partial)
-    except RuntimeError as error:  # what a full disk is to torch
-        raise OSError(f"{path} could not be written: {error}") from error
+    except RuntimeError as error:  # what a full disk is to torch, in terms of its source code
+        free = shutil.disk_usage(path.parent).free / 1e6
+        reason = str(error).splitlines()[0]
+        raise OSError(
+            f"{path} could not be written; {free:.0f} MB are free in its folder. The checkpoints "
+            f"before it are as they were ({reason})"
+        ) from error
     for call in then:
         call()
 
