@@ -1,3 +1,4 @@
+from .config_checks import check_config
 from .data_checks import DataCheckHook, check_data_paths
 from .epoch_seed import EpochSeedHook, seed_worker
 from .image_size import settle_image_size
@@ -8,6 +9,7 @@ __all__ = [
     "DataCheckHook",
     "EpochSeedHook",
     "LocalMIMRunner",
+    "check_config",
     "check_data_paths",
     "mixed_precision_optim_wrapper",
     "seed_worker",

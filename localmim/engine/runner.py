@@ -15,6 +15,7 @@ from torch import nn
 
 from localmim.checkpoints import compare_state_dicts, init_weights, why_not_whole
 
+from .config_checks import check_config
 from .data_checks import check_data_paths
 from .image_size import settle_image_size
 
@@ -43,6 +44,7 @@ class LocalMIMRunner(Runner):
         Raises:
             ValueError: backbone and crops of a pre-training are meant for different sizes.
         """
+        check_config(cfg)
         cfg = copy.deepcopy(cfg)
         settle_image_size(cfg)
         return super().from_cfg(cfg)
