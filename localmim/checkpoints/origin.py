@@ -67,7 +67,7 @@ def _read_assignments(text: str) -> dict[str, Any]:
     """The assignments of a config file whose values are numbers, text, lists, dicts and tuples."""
     try:
         tree = ast.parse(text)
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # all of them on hostile text
         return {}
     values = {}
     for statement in tree.body:
@@ -86,5 +86,5 @@ def _literal(node: ast.expr) -> Any:
         return {_literal(k): _literal(v) for k, v in zip(node.keys, node.values, strict=True) if k}
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None

@@ -92,7 +92,7 @@ def arguments_of(kind: Callable) -> frozenset[str] | None:
     found: set[str] = set()
     for parent in inspect.getmro(kind):
         if parent is nn.Module or parent is object:
-            return frozenset(found)
+            return frozenset(found) if found else None  # made in another way
         if "__init__" not in vars(parent):
             continue
         names, rest = _parameters(parent.__init__)

@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import nn
 
-from localmim.checkpoints import load_from_file
+from localmim.checkpoints import load_from_file, read_checkpoint
 from localmim.engine import LocalMIMRunner
 
 
@@ -106,3 +106,9 @@ def test_a_log_history_does_not_change_its_class(tmp_path):
     assert type(loaded) is HistoryBuffer and loaded.statistics("mean") == 2.0
     loaded.update(5.0)
     assert loaded.mean() == 3.0 and HistoryBuffer._statistics_methods == methods
+
+
+@pytest.mark.parametrize("text", ["(" * 10_000, "x = " + "-" * 100_000 + "1", "x = {[]: 1}", "\0"])
+def test_hostile_config_text_says_nothing(tmp_path, text):
+    torch.save({"meta": {"cfg": text}, "state_dict": {"x": torch.ones(1)}}, tmp_path / "a.pth")
+    assert read_checkpoint(tmp_path / "a.pth").hints == {}
