@@ -108,7 +108,12 @@ def test_a_log_history_does_not_change_its_class(tmp_path):
     assert loaded.mean() == 3.0 and HistoryBuffer._statistics_methods == methods
 
 
-@pytest.mark.parametrize("text", ["(" * 10_000, "x = " + "-" * 100_000 + "1", "x = {[]: 1}", "\0"])
+ODD = "model = dict(backbone=dict(img_size=1.5, arch=dict(num_heads='x')), target_generator=3)"
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 10_000, "x = " + "-" * 100_000 + "1", "x = {[]: 1}", "\0", ODD]
+)
 def test_hostile_config_text_says_nothing(tmp_path, text):
     torch.save({"meta": {"cfg": text}, "state_dict": {"x": torch.ones(1)}}, tmp_path / "a.pth")
     assert read_checkpoint(tmp_path / "a.pth").hints == {}
