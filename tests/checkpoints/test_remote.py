@@ -2,6 +2,7 @@ import hashlib
 import io
 import shutil
 from collections import namedtuple
+from contextlib import nullcontext
 from email.message import Message
 from urllib.request import Request
 
@@ -119,3 +120,14 @@ def test_half_a_file_and_a_full_disk_leave_nothing(hub, monkeypatch):
     assert files_in(hub) == []
     with pytest.raises(ValueError, match="names no file"):
         fetch("https://host/")
+
+
+def test_ceph_is_read_by_way_of_a_file_and_pavi_refused(tmp_path, monkeypatch):
+    torch.save({"state_dict": Touch(tmp_path / "executed")}, tmp_path / "a.pth")
+    place = "localmim.checkpoints.remote.get_local_path"
+    monkeypatch.setattr(place, lambda *args, **kwargs: nullcontext(tmp_path / "a.pth"))
+    with pytest.raises(ValueError, match="can execute code"):
+        CheckpointLoader.load_checkpoint("s3://bucket/a.pth")
+    with pytest.raises(ValueError, match="download the file"):
+        CheckpointLoader.load_checkpoint("pavi://a.pth")
+    assert not (tmp_path / "executed").exists()
