@@ -4,6 +4,7 @@ from .files import Checkpoint, read_checkpoint, write_checkpoint
 from .fit import FitReport, compare_state_dicts, load_into
 from .origin import read_assignments
 from .pretrained import EncoderReport, init_weights, why_not_started, why_not_whole
+from .remote import fetch
 from .report import ConversionReport
 from .safe_loading import load_from_file
 from .tables import DIALECTS
@@ -18,6 +19,7 @@ __all__ = [
     "compare_state_dicts",
     "convert",
     "convert_file",
+    "fetch",
     "init_weights",
     "load_from_file",
     "load_into",

@@ -50,12 +50,15 @@ def _from_config(text: str) -> dict[str, Any]:
     size, arch = backbone.get("img_size"), backbone.get("arch")
     if size is None and backbone.get("type") in _WITH_DEFAULT_SIZE:
         size = 224
-    if size is not None:
+    if _are_counts(size):
         known["image_size"] = [size, size] if isinstance(size, int) else list(size)
     if isinstance(arch, dict) and "num_heads" in arch:
         heads = arch["num_heads"]
-        known["num_heads"] = [heads] if isinstance(heads, int) else list(heads)
-    generator = model.get("target_generator") or {}
+        if _are_counts(heads):
+            known["num_heads"] = [heads] if isinstance(heads, int) else list(heads)
+    generator = model.get("target_generator")
+    if not isinstance(generator, dict):
+        return known
     if generator.get("type") == "MultiScaleHOG":
         known["targets"] = f"HOG, {generator.get('bins', 9)} bins"
     elif generator.get("type") == "MultiScalePixels":
@@ -63,16 +66,24 @@ def _from_config(text: str) -> dict[str, Any]:
     return known
 
 
+def _are_counts(value: Any) -> bool:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return all(isinstance(number, int) for number in values)
+
+
 def read_assignments(text: str) -> dict[str, Any]:
     """The assignments of a config file whose values are numbers, text, lists, dicts and tuples."""
     try:
         tree = ast.parse(text)
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # all of them on hostile text
         return {}
     values = {}
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            values[statement.targets[0].id] = _literal(statement.value)
+            try:
+                values[statement.targets[0].id] = _literal(statement.value)
+            except (TypeError, RecursionError):  # no value at all, such as {[]: 1}
+                continue
     return values
 
 
@@ -86,5 +97,5 @@ def _literal(node: ast.expr) -> Any:
         return {_literal(k): _literal(v) for k, v in zip(node.keys, node.values, strict=True) if k}
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None

@@ -1,4 +1,5 @@
 from .checkpoint_hook import DurableCheckpointHook
+from .config_checks import check_config
 from .data_checks import DataCheckHook, check_data_paths
 from .finite_steps import FiniteStepsHook
 from .guarded_step import guard
@@ -11,6 +12,7 @@ __all__ = [
     "DurableCheckpointHook",
     "FiniteStepsHook",
     "LocalMIMRunner",
+    "check_config",
     "check_data_paths",
     "guard",
     "mixed_precision_optim_wrapper",

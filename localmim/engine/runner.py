@@ -26,6 +26,7 @@ from localmim.checkpoints import (
 )
 
 from .checkpoint_writer import CheckpointWriter
+from .config_checks import check_config
 from .data_checks import check_data_paths
 from .finite_steps import FiniteStepsHook
 from .guarded_step import guard
@@ -89,6 +90,7 @@ class LocalMIMRunner(Runner):
         Raises:
             ValueError: backbone and crops of a pre-training are meant for different sizes.
         """
+        check_config(cfg)
         cfg = copy.deepcopy(cfg)
         settle_image_size(cfg)
         return super().from_cfg(cfg)

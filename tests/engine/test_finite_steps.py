@@ -202,9 +202,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
                 with torch.no_grad():
                     runner.model.backbone.patch_embed.projection.bias[0] = np.inf
 
-    with pytest.raises(
-        FloatingPointError, match=r"not written.*patch_embed.projection.bia"
-    ):
+    with pytest.raises(FloatingPointError, match=r"not written.*patch_embed.projection.bia"):
         run(config(tmp_path / "work", write_images(tmp_path / "data")), Break())
     assert {x.name for x in (tmp_path / "work").glob("*.pth*")} == {"epoch_1.pth"}
 
