@@ -14,8 +14,8 @@ from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 
 from .containers import check_container, is_archive
-from .pickle_calls import HISTORY, HISTORY_METHODS
 from .disarm import disarm
+from .pickle_calls import HISTORY, HISTORY_METHODS
 
 _MAX_METADATA = 1 << 16  # characters of a value of safetensors' metadata that are parsed
 
