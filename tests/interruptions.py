@@ -69,9 +69,12 @@ class Training:
         self.pid = os.fork()
         if self.pid == 0:
             os._exit(self._train(cfg))
+        with suppress(OSError):  # whichever of both is first
+            os.setpgid(self.pid, self.pid)
 
     def _train(self, cfg: Config) -> int:
-        os.setpgid(0, 0)
+        with suppress(OSError):
+            os.setpgid(0, 0)
         self.work_dir.mkdir(parents=True, exist_ok=True)
         output = os.open(self.work_dir / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(output, 1)
