@@ -15,8 +15,13 @@ default_hooks = dict(
 )
 
 # Masks and crops follow from (seed, epoch, rank): a resumed run goes on as if never stopped.
-# Classes and labels of the data have to be the model's.
-custom_hooks = [dict(type="EpochSeedHook"), dict(type="DataCheckHook")]
+# Classes and labels of the data have to be the model's. Files of a folder that give no image are
+# listed, and an error where they are more than a tenth.
+custom_hooks = [
+    dict(type="EpochSeedHook"),
+    dict(type="DataCheckHook"),
+    dict(type="UnusableImagesHook", max_share=0.1),
+]
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -28,11 +28,11 @@ class LoadImage(BaseTransform):
 
     Args:
         value_range: (low, high), which become 0 and 255, of images with more than 8 bits a channel.
-            By default 0 and the greatest value that such a file can hold, 65535 for 16 bits. Floats,
-            signed and 32-bit integers need it; ``tools/dataset_stats.py`` tells which values
-            there are.
-        max_pixels: images with more are refused before memory is taken for them. A pixel takes up
-            to 7 bytes while it is decoded.
+            By default 0 and the greatest value that such a file can hold, 65535 for 16 bits.
+            Floats, signed and 32-bit integers need it; ``tools/dataset_stats.py`` tells which
+            values there are.
+        max_pixels: images with more are refused before memory is taken for them. Decoding
+            takes 7 bytes a pixel, twice that if a colour has 16 bits.
 
     Raises:
         UnusableImage: a file gives no image.

@@ -27,7 +27,7 @@ def top_value(image: ImageFile) -> int | None:
     coding = image.tile[0][3] if image.tile else ""  # raw mode, and in a PPM its greatest value
     if image.format == "PPM" and isinstance(coding, tuple) and len(coding) == 2:
         return max(coding[1], 255)
-    if image.mode.startswith("I;16") or "16" in str(coding):
+    if image.mode.startswith("I;16") or (image.format in ("PNG", "PPM") and "16" in coding):
         return 65535
     return None if image.mode in ("I", "F") else 255
 

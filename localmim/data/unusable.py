@@ -34,7 +34,7 @@ class Reason(IntEnum):
     WRONG_CHANNELS = 13, "wrong number of channels"
 
 
-class UnusableImage(Exception):
+class UnusableImage(ValueError):
     """A file that gives no image; the message names the file, the reason and what would help."""
 
     def __init__(self, reason: Reason, detail: str = "", path: str = "") -> None:
