@@ -67,7 +67,7 @@ class _Walk:
                 bar.update(len(self.files) - before)
 
     def _path(self, name: str) -> str:
-        return os.path.join(self.root, name)
+        return os.path.join(self.root, name) if name else self.root
 
     def _list(self, folder: str) -> list[str]:
         """Note what a folder holds, unless it has been listed; its folders, the last one first."""
