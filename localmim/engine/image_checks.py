@@ -92,8 +92,8 @@ class UnusableImagesHook(Hook):
         unusable, seen, total = self._check(runner)
         if unusable:
             runner.logger.warning(
-                f"{unusable} of {seen} images read so far, of {total}, are unusable; listed in "
-                f"{Path(runner.work_dir, FILE)}"
+                f"After epoch {runner.epoch + 1}: {unusable} of {seen} images read so far (of "
+                f"{total}) are unusable, listed in {Path(runner.work_dir, FILE)}"
             )
 
     def _compare_lists(self) -> None:
