@@ -73,8 +73,10 @@ def _opened(file, max_pixels: int) -> ImageFile:
         if start not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             raise
         raise UnusableImage(
-            Reason.UNSUPPORTED, "a TIFF for LoadBands, or in an unusual layout"
+            Reason.UNSUPPORTED, "Pillow does not read this kind of TIFF, LoadBands may"
         ) from None
+    except Image.DecompressionBombError:
+        raise UnusableImage(Reason.TOO_LARGE, f"max_pixels is {max_pixels}") from None
     check_pixels(*image.size, max_pixels)
     return image
 

@@ -71,8 +71,9 @@ class UnlabelledImages(CustomDataset):
 
     def full_init(self) -> None:
         """List the files, none of which has been seen yet."""
-        super().full_init()
-        self._forget()
+        if not self._fully_initialized:
+            super().full_init()
+            self._forget()
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
         super().get_subset_(indices)

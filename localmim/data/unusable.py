@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 
 class Reason(IntEnum):
@@ -55,7 +55,7 @@ def _reason(error: Exception) -> Reason:
         return Reason.GONE
     if isinstance(error, PermissionError):
         return Reason.NO_PERMISSION
-    if isinstance(error, (MemoryError, Image.DecompressionBombError)):
+    if isinstance(error, MemoryError):
         return Reason.TOO_LARGE
     if isinstance(error, (IsADirectoryError, UnidentifiedImageError)):
         return Reason.NO_IMAGE

@@ -1,7 +1,6 @@
 """Files of a folder that give no image: counted, listed, and an error where they are many."""
 
 import math
-import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from localmim.data.unusable import Reason, UnusableImage, printable
 from localmim.durable import written_aside
 
 FILE = "unusable_images.tsv"
+_THREADS = 4  # few, because each may decode a huge image
 _NAMED = 3  # files that an error names for each reason
 _DEVIATIONS = 3  # by which a share among some files may exceed the limit for all
 
@@ -116,7 +116,7 @@ class UnusableImagesHook(Hook):
             self.folders[which].prepare_data(int(number - ends[which]) % len(self.folders[which]))
 
         with (
-            ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+            ThreadPoolExecutor(_THREADS) as pool,
             tqdm(total=count, desc="reading some images", unit="image", delay=3) as bar,
         ):
             for _ in pool.map(read, numbers):
@@ -132,8 +132,11 @@ class UnusableImagesHook(Hook):
         every = torch.cat(states)
         unusable, seen = int((every > USABLE).sum()), int((every != UNSEEN).sum())
         if unusable != self._listed:
-            self._write(runner.work_dir, states)
-            self._listed = unusable
+            try:
+                self._write(runner.work_dir, states)
+                self._listed = unusable
+            except OSError as error:  # a full disk, perhaps for a while; no reason to stop
+                runner.logger.error(f"{Path(runner.work_dir, FILE)} cannot be written: {error}")
         if unusable > self._allowed(seen, len(every)):
             raise ValueError(self._complaint(states, seen, Path(runner.work_dir, FILE)))
         return unusable, seen, len(every)

@@ -172,6 +172,22 @@ def test_names_of_any_bytes_keep_to_their_line(tmp_path):
     assert paths == {folder + b"/" + name for name in escaped}
 
 
+def test_a_full_disk_does_not_stop_the_run_and_the_list_is_written_later(tmp_path, monkeypatch):
+    hook = UnusableImagesHook(max_share=0.2)
+    run = runner(images(tmp_path / "data", 9, 1), tmp_path / "work")
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("localmim.engine.image_checks.written_aside", full)
+        hook.before_run(run)
+    log = (tmp_path / "work/log.txt").read_text()
+    assert "unusable_images.tsv cannot be written: [Errno 28]" in log
+    hook.after_train_epoch(run)
+    assert len(listed(tmp_path / "work")) == 1
+
+
 def test_reading_some_images_changes_no_random_numbers(tmp_path):
     dataset = images(tmp_path / "data", 20, 2)
 
