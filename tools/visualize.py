@@ -5,6 +5,7 @@ reconstruction. HOG is drawn as oriented strokes.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -43,12 +44,12 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_images(places: list[str]) -> list[str]:
+def find_images(places: list[str], extensions: Sequence[str]) -> list[str]:
     """Image files among the places, and those in folders; an error names what does not exist."""
     found = []
     for place in map(Path, places):
         if place.is_dir():
-            files = sorted(p for p in place.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            files = sorted(p for p in place.rglob("*") if p.suffix.lower() in extensions)
             if not files:
                 raise FileNotFoundError(f"folder {place} holds no images")
             found += files
@@ -85,17 +86,24 @@ def image_size(model: MaskedImageModel, steps: list[dict]) -> tuple[int, int]:
     return height, width
 
 
+def training_images(cfg: Config) -> Config:
+    """The data set that the config trains with, out of its wrapper if there is one."""
+    dataset = cfg.train_dataloader.dataset
+    return dataset.get("dataset", dataset)
+
+
 def load_images(paths: list[str], cfg: Config, model: MaskedImageModel) -> torch.Tensor:
     """Images read as in training, scaled and cropped to the model's size, normalised.
 
     Returns:
         (B, C, H, W).
     """
-    dataset = cfg.train_dataloader.dataset
-    steps = dataset.get("dataset", dataset).pipeline
+    steps = training_images(cfg).pipeline
     height, width = image_size(model, steps)
-    loader = dict(steps[0], ignore_empty=False)
-    loader.setdefault("imdecode_backend", "pillow")  # which says what is wrong with a file
+    loader = dict(steps[0])
+    if loader["type"] == "LoadImageFromFile":
+        loader["ignore_empty"] = False
+        loader.setdefault("imdecode_backend", "pillow")  # which says what is wrong with a file
     pipeline = Compose(
         [
             TRANSFORMS.build(step)
@@ -113,10 +121,11 @@ def load_images(paths: list[str], cfg: Config, model: MaskedImageModel) -> torch
 
 def draw(args: argparse.Namespace) -> list[Path]:
     """Draw all scales and return the pictures' paths."""
-    paths = find_images(args.images)[: args.max_images]
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    extensions = training_images(cfg).get("extensions", EXTENSIONS)
+    paths = find_images(args.images, extensions)[: args.max_images]
     init_default_scope("mmpretrain")
     settle_image_size(cfg)
     model = load_model(cfg, args.checkpoint)

@@ -1,3 +1,5 @@
+from .loading import LoadBands, LoadImage
 from .unlabelled import UnlabelledImages
+from .unusable import Reason, UnusableImage
 
-__all__ = ["UnlabelledImages"]
+__all__ = ["LoadBands", "LoadImage", "Reason", "UnlabelledImages", "UnusableImage"]

@@ -9,23 +9,32 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 
+from .listing import list_files
+from .unusable import Reason, UnusableImage
+
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+UNSEEN, USABLE = 0, 1  # states of a file besides the reasons
+
+_NAMED = 20  # unusable files that the log names one by one
 
 
 @DATASETS.register_module()
 class UnlabelledImages(CustomDataset):
     """All images below a folder, without labels.
 
-    A file that cannot be read is replaced by another image, drawn at random; the log names each
-    such file once and counts them. For this the pipeline's loader has to return None on a broken
-    file, as ``LoadImageFromFile(ignore_empty=True, imdecode_backend="pillow")`` does; Pillow also
-    notices truncated files and converts grey, palette and alpha images.
+    A file that gives no image is replaced by another one, drawn from NumPy's random generator,
+    whatever was found before: the same generator gives the same images. Why a file is unusable is
+    known from loaders that raise :class:`UnusableImage`, as ``LoadImage`` does.
 
     Args:
-        data_root: the folder, searched recursively.
+        data_root: the folder, searched recursively, behind links too.
         pipeline: transforms, the loader first.
         extensions: endings of the files to take, in lower case.
         **kwargs: other arguments of mmengine's BaseDataset.
+
+    Attributes:
+        states: a byte per file, shared between the processes of a data loader: ``UNSEEN``,
+            ``USABLE`` or a :class:`Reason`.
 
     Raises:
         FileNotFoundError: the folder does not exist or holds no image.
@@ -47,33 +56,62 @@ class UnlabelledImages(CustomDataset):
         )
 
     def _find_samples(self) -> list[str]:
-        root = Path(self.img_prefix)
-        if not root.is_dir():
+        if not Path(self.img_prefix).is_dir():
             raise FileNotFoundError(
                 f"data_root {self.data_root!r} is no folder; set it with "
                 "--cfg-options train_dataloader.dataset.data_root=FOLDER"
             )
-        if not any(self.is_valid_file(path.name) for path in root.rglob("*")):
+        files = list_files(self.img_prefix, self.is_valid_file)
+        if not files:
             raise FileNotFoundError(
                 f"data_root {self.data_root!r} holds no image with one of the endings "
                 f"{' '.join(sorted(self.extensions))}"
             )
-        return super()._find_samples()
+        return files
 
     def full_init(self) -> None:
-        """List the files; a flag per file is shared between the loader's worker processes."""
-        super().full_init()
-        self._unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+        """List the files, none of which has been seen yet."""
+        if not self._fully_initialized:
+            super().full_init()
+            self._forget()
+
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
+        super().get_subset_(indices)
+        self._forget()
+
+    def get_subset(self, indices: Sequence[int] | int) -> "UnlabelledImages":
+        subset = super().get_subset(indices)
+        subset._forget()
+        return subset
+
+    def _forget(self) -> None:
+        self.states = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
+
+    def path(self, idx: int) -> str:
+        """Path of a file."""
+        return self.get_data_info(idx)["img_path"]
 
     def prepare_data(self, idx: int) -> dict | None:
-        """One image through the pipeline, or None (and a warning, once) if it cannot be read."""
-        data = super().prepare_data(idx)
-        if data is None and not self._unreadable[idx]:
-            self._unreadable[idx] = True
+        """One image through the pipeline, or None (and a warning, once) if a file gives none."""
+        try:
+            data = super().prepare_data(idx)
+            error = None if data is not None else UnusableImage(Reason.UNKNOWN, "", self.path(idx))
+        except UnusableImage as unusable:
+            data, error = None, unusable
+        if error is None:
+            if self.states[idx] == UNSEEN:
+                self.states[idx] = USABLE
+        elif self.states[idx] <= USABLE:
+            self.states[idx] = int(error.reason)
+            self._warn(error)
+        return data
+
+    def _warn(self, error: UnusableImage) -> None:
+        count = int((self.states > USABLE).sum())
+        if count <= _NAMED:
+            last = "; further ones are counted, not named" if count == _NAMED else ""
             print_log(
-                f"Skipping unreadable image {self.get_data_info(idx)['img_path']} "
-                f"({int(self._unreadable.sum())} of {len(self)} files so far)",
+                f"Skipping unusable image {error} ({count} of {len(self)} files so far{last})",
                 logger="current",
                 level=logging.WARNING,
             )
-        return data

@@ -3,6 +3,7 @@ from .config_checks import check_config
 from .data_checks import DataCheckHook, check_data_paths
 from .finite_steps import FiniteStepsHook
 from .guarded_step import guard
+from .image_checks import UnusableImagesHook
 from .image_size import settle_image_size
 from .precision import mixed_precision_optim_wrapper
 from .runner import LocalMIMRunner
@@ -12,6 +13,7 @@ __all__ = [
     "DurableCheckpointHook",
     "FiniteStepsHook",
     "LocalMIMRunner",
+    "UnusableImagesHook",
     "check_config",
     "check_data_paths",
     "guard",

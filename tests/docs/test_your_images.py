@@ -1,15 +1,17 @@
 """The configs that the guide shows are complete: they build, read images and give losses."""
 
 import re
+from argparse import ArgumentParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose, default_collate
-from mmpretrain.registry import MODELS, TRANSFORMS
+from mmengine.registry import HOOKS
+from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from PIL import Image
 
 from localmim.engine import settle_image_size
@@ -17,6 +19,7 @@ from localmim.engine import settle_image_size
 pytestmark = pytest.mark.usefixtures("freed")
 
 ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "configs/localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py"
 GUIDE = (ROOT / "docs/guides/your_images.md").read_text()
 ENCODER, TAPS, SIZE, CHANNELS, READING, BUILDING = re.findall(
     r"```python\n(.*?)```", GUIDE, re.DOTALL
@@ -73,7 +76,35 @@ def test_five_channels(tmp_path):
     cfg = load(CHANNELS + READING, tmp_path / "mine.py")
     pixels = np.random.default_rng(0).integers(0, 255, (250, 300, 5), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", pixels)
+    tifffile.imwrite(tmp_path / "b.tiff", pixels.transpose(2, 0, 1), photometric="minisblack")
+    np.save(tmp_path / "c.npy", pixels.astype(np.float32))
+    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert [Path(dataset.path(n)).name for n in range(3)] == ["a.tif", "b.tiff", "c.npy"]
+    images = [dataset.pipeline.transforms[0]({"img_path": dataset.path(n)}) for n in range(3)]
+    assert all(np.array_equal(image["img"], pixels) for image in images)
     assert all(loss.isfinite() for loss in losses(cfg, tmp_path / "a.tif").values())
+
+
+def test_settings_of_loader_and_check_are_where_the_guide_says(tmp_path):
+    cfg = Config.fromfile(FOLDER)
+    options = re.findall(r"`(?:train_dataloader\.dataset\.|custom_hooks\.)\S+=\S+`", GUIDE)
+    options = [option.strip("`") for option in options]
+    assert [option.split("=")[0].rsplit(".", 1)[1] for option in options] == [
+        "crop_ratio_range",
+        "value_range",
+        "extensions",
+        "max_share",
+    ]
+    namespace = ArgumentParser()
+    namespace.add_argument("--o", nargs="+", action=DictAction)
+    cfg.merge_from_dict(namespace.parse_args(["--o", *options]).o)
+    assert HOOKS.build(cfg.custom_hooks[2]).max_share == 0.5
+    (tmp_path / "a.jp2").touch()
+    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert len(dataset) == 1
+    assert dataset.pipeline.transforms[0].value_range == (0, 4095)
 
 
 def test_a_model_in_python(monkeypatch):

@@ -1,10 +1,9 @@
-"""Training through the runner: resuming, learning rate, checkpoints, folders with broken files."""
+"""Training through the runner: resuming, learning rate, checkpoints."""
 
 import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tiny
 import torch
@@ -120,20 +119,6 @@ def test_weight_decay_spares_one_dimensional_parameters(tmp_path, photo_folder):
         assert group["weight_decay"] == (0.05 if parameter.ndim > 1 else 0)
 
 
-def test_training_goes_on_among_broken_files(tmp_path, photo_folder):
-    data = tmp_path / "data"
-    data.mkdir()
-    for name in ("camera.png", "china.jpg", "coffee.png", "horse.png"):
-        shutil.copy(photo_folder / name, data)
-    (data / "a_empty.jpg").touch()
-    (data / "b_cut.jpg").write_bytes((photo_folder / "china.jpg").read_bytes()[:9000])
-    run(config(tmp_path / "work", data, **{"train_cfg.max_epochs": 2}))
-    log = next((tmp_path / "work").rglob("*.log")).read_text()
-    warnings = re.findall(r"Skipping unreadable image (\S+) \((\d) of 6 files so far\)", log)
-    assert {Path(name).name for name, _ in warnings} == {"a_empty.jpg", "b_cut.jpg"}
-    assert sorted(count for _, count in warnings) == ["1", "2"]
-
-
 def test_checkpoints_that_do_not_fit_are_refused(tmp_path, photo_folder):
     run(config(tmp_path / "work", photo_folder, **{"train_cfg.max_epochs": 2}))
     trained = tmp_path / "work/epoch_2.pth"
@@ -166,30 +151,6 @@ def test_empty_folder_and_missing_folder_stop_before_training(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(FileNotFoundError, match="data_root"):
             run(config(tmp_path / "work", place))
-
-
-def test_five_channel_images_of_another_shape_train_through_the_runner(tmp_path):
-    """Multi-spectral TIFFs, 128x224, with mean and deviation per channel."""
-    import tifffile
-
-    data = tmp_path / "data"
-    data.mkdir()
-    for number in range(8):
-        pixels = np.random.default_rng(number).integers(0, 255, (150, 250, 5), dtype=np.uint8)
-        tifffile.imwrite(data / f"{number}.tif", pixels)
-    changes = {"train_cfg.max_epochs": 2, "image_size": (128, 224)}
-    cfg = config(tmp_path / "work", data, **changes)
-    cfg.model = tiny.localmim((128, 224), channels=5)
-    cfg.data_preprocessor = dict(
-        type="ClsDataPreprocessor", mean=[120.0] * 5, std=[60.0] * 5, to_rgb=False
-    )
-    cfg.train_dataloader.dataset.pipeline = [
-        dict(type="LoadImageFromFile", imdecode_backend="tifffile", color_type="unchanged"),
-        dict(type="RandomResizedCrop", scale=224, backend="cv2"),
-        dict(type="PackInputs"),
-    ]
-    run(cfg)
-    assert (tmp_path / "work/epoch_2.pth").exists()
 
 
 @pytest.mark.gpu

@@ -59,17 +59,21 @@ def test_images_are_read_as_in_training_whatever_their_channels(tmp_path):
     (tmp_path / "five.py").write_text(
         f"""
 _base_ = "{CONFIG}"
-data_preprocessor = dict(mean=[120.0] * 5, std=[60.0] * 5)
+data_preprocessor = dict(mean=[120.0] * 5, std=[60.0] * 5, to_rgb=False)
 model = dict(backbone=dict(in_channels=5))
 train_pipeline = _base_.train_pipeline
-train_pipeline[0].update(imdecode_backend="tifffile", color_type="unchanged")
-train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
+train_pipeline[0] = dict(type="LoadBands", channels=5)
+train_dataloader = dict(
+    dataset=dict(dataset=dict(pipeline=train_pipeline, extensions=(".npy", ".tif")))
+)
 """
     )
     save_model(tmp_path / "five.py", tmp_path)
     pixels = np.random.default_rng(0).integers(0, 255, (150, 120, 5), dtype=np.uint8)
-    tifffile.imwrite(tmp_path / "a.tif", pixels)
-    files = (tmp_path / name for name in ("five.py", "model.pth", "a.tif"))
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images/a.tif", pixels)
+    np.save(tmp_path / "images/b.npy", pixels)
+    files = (tmp_path / name for name in ("five.py", "model.pth", "images"))
     done = call(*files, "--out-dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(list((tmp_path / "out").iterdir())) == 4

@@ -1,6 +1,6 @@
 # Any folder of unlabelled images; 128 images per GPU. Set the folder by
 #   --cfg-options train_dataloader.dataset.data_root=FOLDER
-# Files that cannot be read are skipped, counted and named in the log.
+# Files that give no image are skipped, counted and listed in unusable_images.tsv of the work dir.
 # Usually modified: data_root, batch_size, num_workers, the crop's scale and ratio.
 data_preprocessor = dict(
     type="ClsDataPreprocessor",
@@ -10,7 +10,7 @@ data_preprocessor = dict(
 )
 
 train_pipeline = [
-    dict(type="LoadImageFromFile", imdecode_backend="pillow", ignore_empty=True),
+    dict(type="LoadImage"),
     dict(
         type="RandomResizedCrop",
         scale=224,
