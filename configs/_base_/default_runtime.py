@@ -18,8 +18,8 @@ default_hooks = dict(
 )
 
 # Classes and labels of the data have to be the model's. Files of a folder that give no image are
-# listed, and an error where they are more than a tenth. Steps whose loss or gradients are not finite
-# are skipped, and end the training if they do not end.
+# listed, and an error where they are more than a tenth. Steps whose loss or gradients are not
+# finite are skipped, and end the training if they do not end.
 custom_hooks = [
     dict(type="DataCheckHook"),
     dict(type="UnusableImagesHook", max_share=0.1),
