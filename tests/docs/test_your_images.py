@@ -99,7 +99,7 @@ def test_settings_of_loader_and_check_are_where_the_guide_says(tmp_path):
     namespace = ArgumentParser()
     namespace.add_argument("--o", nargs="+", action=DictAction)
     cfg.merge_from_dict(namespace.parse_args(["--o", *options]).o)
-    assert HOOKS.build(cfg.custom_hooks[2]).max_share == 0.5
+    assert HOOKS.build(cfg.custom_hooks[1]).max_share == 0.5
     (tmp_path / "a.jp2").touch()
     cfg.train_dataloader.dataset.data_root = str(tmp_path)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)

@@ -66,7 +66,7 @@ def test_a_folder_of_everything_trains_and_lists_what_gives_no_image(tmp_path):
     expected = zoo.write_unusable(data / "unusable")
     expected |= dict.fromkeys(zoo.write_valued(data / "valued"), "values need a range")
     (data / "usable/loop").symlink_to(data)
-    options = {"custom_hooks.2.max_share": 0.3, "train_dataloader.batch_size": 16}
+    options = {"custom_hooks.1.max_share": 0.3, "train_dataloader.batch_size": 16}
     work = tmp_path / "work"
     run(folder_config(work, data, **options))
     assert listed(work) == expected
@@ -138,7 +138,7 @@ def test_resuming_among_broken_files_gives_what_an_uninterrupted_run_gives(tmp_p
     for number in range(3, 12, 4):
         (tmp_path / f"data/{number:03d}.jpg").write_text("no image")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    allowed = {"custom_hooks.2.max_share": 0.3}
+    allowed = {"custom_hooks.1.max_share": 0.3}
     run(folder_config(whole, tmp_path / "data", **allowed))
     runner = RUNNERS.build(folder_config(parts, tmp_path / "data", **allowed))
     runner.register_hook(StopAfterAnEpoch(), priority="LOWEST")
@@ -161,7 +161,7 @@ def test_five_bands_of_another_shape_train_through_the_runner(tmp_path):
         else:
             tifffile.imwrite(data / f"{number}.tif", pixels)
     np.save(data / "six.npy", zoo.numbers(150, 250, 6))
-    options = {"image_size": (128, 224), "custom_hooks.2.max_share": 0.2}
+    options = {"image_size": (128, 224), "custom_hooks.1.max_share": 0.2}
     cfg = folder_config(tmp_path / "work", data, **options)
     cfg.model = tiny.localmim((128, 224), channels=5)
     cfg.data_preprocessor = dict(
