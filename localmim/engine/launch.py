@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -65,5 +66,7 @@ def build_runner(cfg: Config) -> Runner:
 
 def _start_cpu_processes(cfg: Config) -> None:
     """Join the launcher's processes on a machine without GPUs, where mmengine's own start fails."""
-    torch.distributed.init_process_group("gloo")
+    seconds = cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout")
+    timeout = None if seconds is None else timedelta(seconds=seconds)
+    torch.distributed.init_process_group("gloo", timeout=timeout)
     cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)
