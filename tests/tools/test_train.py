@@ -75,28 +75,6 @@ def test_scripts_without_arguments_say_how_to_call_them(script):
     assert done.returncode == 2 and f"tools/{script} " in done.stderr
 
 
-def test_slurm_script_hands_its_arguments_on(tmp_path):
-    fake = tmp_path / "srun"
-    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    fake.chmod(0o755)
-    done = call(
-        "tools/slurm_train.sh",
-        "gpu",
-        "job",
-        "config.py",
-        "work",
-        "--resume",
-        PATH=f"{tmp_path}:{os.environ['PATH']}",
-        GPUS="16",
-        SRUN_ARGS="--mem 4G",
-    )
-    words = done.stdout.split("\n")
-    assert words[:2] == ["-p", "gpu"] and "--ntasks=16" in words
-    assert words[words.index("--mem") :][:2] == ["--mem", "4G"]
-    tail = ["config.py", "--work-dir=work", "--launcher=slurm", "--resume", ""]
-    assert words[-5:] == tail
-
-
 def test_a_missing_config_is_one_line(tmp_path):
     done = call(sys.executable, "tools/train.py", tmp_path / "none.py")
     assert done.returncode == 2 and "none.py' does not exist" in done.stderr.splitlines()[-1]
