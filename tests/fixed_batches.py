@@ -1,7 +1,10 @@
 """For runs whose weights are compared: double precision, masks that follow from the image alone,
 three encoders trained by one process, and hooks that write down what a process has seen."""
 
+import os
+import signal
 import zlib
+from pathlib import Path
 
 import torch
 from mmengine.dist import get_rank
@@ -89,3 +92,14 @@ class SaveMasksAndCrops(Hook):
     def after_train_epoch(self, runner):
         if runner.epoch == 0:
             save(runner, "seen", [torch.cat(self.masks), torch.cat(self.means)])
+
+
+@HOOKS.register_module()
+class DieOnce(Hook):
+    """Process 1 is killed in the middle of the second epoch, unless it has been started again."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        first = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+        if first and get_rank() == 1 and runner.epoch == batch_idx == 1:
+            Path(runner.work_dir, "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -9,12 +9,9 @@ from contextlib import ExitStack
 import pytest
 import tiny
 import torch
-from mmengine.config import Config
+from distributed import TIMEOUT, train, write_config
 from PIL import Image
-from processes import ROOT, alive, children, free_port, start, wait_for
-
-CONFIG = ROOT / "configs/localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py"
-TIMEOUT = 20  # seconds that a process waits for another
+from processes import alive, children, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -29,38 +26,12 @@ def crops(tmp_path_factory, photo_folder):
     return folder
 
 
-def write_config(work, data_root, hook, batch, **changes) -> Config:
-    """A tiny training that does not end by itself; what `hook` saves is there after one epoch."""
-    cfg = Config.fromfile(CONFIG)
-    cfg.custom_imports.imports = ["localmim", "fixed_batches"]
-    cfg.model = tiny.localmim(64)
-    cfg.custom_hooks.append(dict(type=hook))
-    cfg.merge_from_dict(
-        {
-            "work_dir": str(work),
-            "image_size": 64,
-            "env_cfg.dist_cfg.timeout": TIMEOUT,
-            "train_dataloader.dataset.data_root": str(data_root),
-            "train_dataloader.batch_size": batch,
-            "train_dataloader.num_workers": 1,
-            "train_dataloader.pin_memory": False,
-            "train_cfg.max_epochs": 1000,
-            "default_hooks.checkpoint.interval": 1000,
-            "auto_scale_lr.base_batch_size": 16,
-            **changes,
-        }
-    )
-    work.mkdir()
-    cfg.dump(work / "config.py")
-    return cfg
-
-
 def fixed_config(work, data_root, batch, accumulated) -> None:
     """Three encoders, the same masks, images and order in any layout; three steps an epoch."""
     models = dict(vit=tiny.localmim(), swin=tiny.localmim_swin(), convnext=tiny.localmim_convnext())
     for model in models.values():
         model["mask_generator"] |= dict(type="MaskingByContent", shared=False)
-    cfg = write_config(work, data_root, "SaveWeights", batch)
+    cfg = write_config(work, data_root, ["SaveWeights"], batch)
     for setting in ("image_size", "optim_wrapper", "param_scheduler"):
         cfg.pop(setting)
     cfg.model = dict(type="SideBySide", models=models)
@@ -73,13 +44,6 @@ def fixed_config(work, data_root, batch, accumulated) -> None:
     sgd = dict(type="SGD", lr=0.2, momentum=0.9)
     cfg.optim_wrapper = dict(type="OptimWrapper", optimizer=sgd, accumulative_counts=accumulated)
     cfg.dump(work / "config.py")
-
-
-def train(work, processes, machine=(), **environment) -> subprocess.Popen:
-    """Start a run, on a machine of its own if there is a prefix of commands for one."""
-    paths = f"{ROOT / 'tests'}:{ROOT}"
-    environment = dict(PORT=free_port(), PYTHONPATH=paths) | environment
-    return start(*machine, "tools/dist_train.sh", work / "config.py", processes, **environment)
 
 
 def load(work, name, processes) -> list:
@@ -231,7 +195,7 @@ def test_processes_draw_masks_and_crops_of_their_own_and_end_with_any(
     data.mkdir()
     for number in range(64):
         shutil.copy(photo_folder / "china.jpg", data / f"{number}.jpg")
-    write_config(work, data, "SaveMasksAndCrops", batch=8)
+    write_config(work, data, ["SaveMasksAndCrops"], batch=8)
     run = launch(work, 2)
     masks, crops = zip(*load(work, "seen", 2), strict=True)
     assert [len(x) for x in masks + crops] == [32, 32, 32, 32]
