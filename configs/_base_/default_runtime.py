@@ -29,7 +29,10 @@ custom_hooks = [
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="nccl"),
+    # A process that others have waited for this many seconds ends them: one that hangs, or whose
+    # machine is gone. One that dies ends them at once. Longer than any pause of training, like
+    # a validation of process 0 alone.
+    dist_cfg=dict(backend="nccl", timeout=600),
 )
 
 vis_backends = [dict(type="LocalVisBackend")]

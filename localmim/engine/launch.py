@@ -2,10 +2,12 @@
 
 import argparse
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.dist import init_dist
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -58,12 +60,30 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def build_runner(cfg: Config) -> Runner:
     """The runner of a config, whose scope decides which library's models it trains."""
-    if cfg.launcher == "pytorch" and not torch.cuda.is_available():
-        _start_cpu_processes(cfg)
+    if cfg.launcher == "pytorch":
+        _join_processes(cfg)
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
-def _start_cpu_processes(cfg: Config) -> None:
-    """Join the launcher's processes on a machine without GPUs, where mmengine's own start fails."""
-    torch.distributed.init_process_group("gloo")
+def _join_processes(cfg: Config) -> None:
+    """Join the processes of torch's launcher, also where there is no GPU or after a restart.
+
+    mmengine's own start calls CUDA unconditionally. And the launcher keeps one store of addresses
+    over its restarts, in which processes that started again would find those that have died: each
+    start has its own part of the store.
+    """
+    settings = dict(cfg.get("env_cfg", {}).get("dist_cfg", {}))
+    store, rank, world_size = next(torch.distributed.rendezvous("env://"))
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    place = dict(
+        store=torch.distributed.PrefixStore(f"restart_{restarts}", store),
+        rank=rank,
+        world_size=world_size,
+    )
+    if torch.cuda.is_available():
+        init_dist("pytorch", **settings, **place)
+        return
+    if (seconds := settings.get("timeout")) is not None:
+        place["timeout"] = timedelta(seconds=seconds)
+    torch.distributed.init_process_group("gloo", **place)
     cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)

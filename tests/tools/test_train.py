@@ -49,52 +49,10 @@ def test_both_tools_run_a_config_with_settings_from_the_command_line(tmp_path, p
     assert load_from_file(tmp_path / "epoch_2.pth")["meta"]["epoch"] == 2
 
 
-def test_two_processes_train_together_through_the_shell_script(tmp_path, photo_folder):
-    done = call(
-        "tools/dist_train.sh",
-        CONFIG,
-        2,
-        "--work-dir",
-        tmp_path,
-        "--cfg-options",
-        *SMALL,
-        f"train_dataloader.dataset.data_root={photo_folder}",
-        PORT="29617",
-        CUDA_VISIBLE_DEVICES="",
-        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    log = next(tmp_path.rglob("*.log")).read_text()
-    assert "Total batch 8 = 2 process(es) x 4 images x 1 accumulated" in log
-    assert (tmp_path / "epoch_2.pth").exists()
-
-
 @pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh"])
 def test_scripts_without_arguments_say_how_to_call_them(script):
     done = call(ROOT / "tools" / script)
     assert done.returncode == 2 and f"tools/{script} " in done.stderr
-
-
-def test_slurm_script_hands_its_arguments_on(tmp_path):
-    fake = tmp_path / "srun"
-    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    fake.chmod(0o755)
-    done = call(
-        "tools/slurm_train.sh",
-        "gpu",
-        "job",
-        "config.py",
-        "work",
-        "--resume",
-        PATH=f"{tmp_path}:{os.environ['PATH']}",
-        GPUS="16",
-        SRUN_ARGS="--mem 4G",
-    )
-    words = done.stdout.split("\n")
-    assert words[:2] == ["-p", "gpu"] and "--ntasks=16" in words
-    assert words[words.index("--mem") :][:2] == ["--mem", "4G"]
-    tail = ["config.py", "--work-dir=work", "--launcher=slurm", "--resume", ""]
-    assert words[-5:] == tail
 
 
 def test_a_missing_config_is_one_line(tmp_path):

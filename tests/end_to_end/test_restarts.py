@@ -1,0 +1,28 @@
+"""A training that starts again by itself ends where an uninterrupted one does."""
+
+import pytest
+from distributed import train, write_config
+
+from localmim.checkpoints import load_from_file
+
+
+@pytest.mark.xfail(strict=True, reason="a restarted training does not resume by itself yet")
+def test_a_killed_process_does_not_change_the_outcome(tmp_path, photo_folder):
+    weights = {}
+    for name, hooks, restarts in (("whole", [], "0"), ("killed", ["DieOnce"], "1")):
+        work = tmp_path / name
+        changes = {
+            "train_cfg.max_epochs": 4,
+            "train_dataloader.dataset.indices": 8,
+            "default_hooks.checkpoint.interval": 1,
+            "param_scheduler.0.end": 1,
+            "param_scheduler.1.begin": 1,
+        }
+        write_config(work, photo_folder, hooks, batch=2, **changes)
+        run = train(work, 2, MAX_RESTARTS=restarts)
+        output, _ = run.communicate(timeout=240)
+        assert run.returncode == 0, output[-3000:]
+        assert (work / "died").exists() == (name == "killed")
+        weights[name] = load_from_file(work / "epoch_4.pth")["state_dict"]
+    for name, value in weights["whole"].items():
+        assert value.equal(weights["killed"][name]), name
