@@ -119,15 +119,37 @@ def _check_top(cfg: Config, known: set[str]) -> None:
     helpers = set()
     if file is not None:
         helpers = set().union(*(part.assigned for part in file.files()))
+        settings = [cfg[key] for key in known & cfg.keys()]
         for name, path in file.unread():
             ours = not {"site-packages", ".mim"} & {*path.parts}  # not a library's dead variable
-            if ours and name in cfg and name not in known and not name.startswith("_"):
-                why = f"nobody reads: {path} sets it, and no other setting there uses it"
-                raise _unknown(name, name, known, why)
+            if name not in cfg or name in known or name.startswith("_") or not ours:
+                continue
+            if file.plain and _is_trace(name, cfg[name], settings, known):
+                continue
+            why = f"nobody reads: {path} sets it, and no other setting there uses it"
+            raise _unknown(name, name, known, why)
     elif cfg.filename:  # imported bases: any name may be a helper
         return
     if file is None or file.whole:
         _check_keys(cfg, known | helpers, "")
+
+
+def _is_trace(name: str, value: Any, settings: list, known: set[str]) -> bool:
+    """Whether a name is what a helper left in a config that a run has written down.
+
+    There it is no more than a copy of what was made of it, if not something mistyped.
+    """
+    resembles = get_close_matches(name, known, 1, 0.8)
+    container = isinstance(value, (Mapping, list, tuple)) and len(value) > 0
+    return not resembles or (container and _contains(settings, value))
+
+
+def _contains(whole: Any, value: Any) -> bool:
+    if whole == value:
+        return True
+    parts = whole.values() if isinstance(whole, Mapping) else whole
+    nested = isinstance(whole, (Mapping, list, tuple))
+    return nested and any(_contains(part, value) for part in parts)
 
 
 def _check_types(value: Any, path: str, scope: str, above: tuple[Callable, ...] = ()) -> None:

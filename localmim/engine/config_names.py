@@ -27,6 +27,11 @@ class ConfigFile:
     bases: list["ConfigFile"] = field(default_factory=list)
     whole: bool = True
 
+    @property
+    def plain(self) -> bool:
+        """Whether it has no bases and uses no names, as what mmengine writes down of a run."""
+        return not self.bases and self.whole and self.loaded <= {"dict", "True", "False", "None"}
+
     def files(self) -> Iterator["ConfigFile"]:
         """The file and all those below it."""
         yield self

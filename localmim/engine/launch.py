@@ -1,7 +1,9 @@
 """What the command-line tools that run a config share."""
 
 import argparse
+import atexit
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -72,6 +74,9 @@ def _join_processes(cfg: Config) -> None:
     over its restarts, in which processes that started again would find those that have died: each
     start has its own part of the store.
     """
+    # gloo's threads let go of their last tensors some time after an operation. One that does so
+    # while Python ends aborts the process, and the launcher takes that for a failed training.
+    atexit.register(time.sleep, 0.2)
     settings = dict(cfg.get("env_cfg", {}).get("dist_cfg", {}))
     store, rank, world_size = next(torch.distributed.rendezvous("env://"))
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,9 @@ class LocalMIMRunner(Runner):
         """Train, once the training and validation data is known to be there."""
         check_data_paths(self.cfg, ["train", "val"] if self._val_loop else ["train"])
         if self.distributed and self.cpu_group is None:
-            self.cpu_group = dist.new_group(backend="gloo")
+            seconds = self.cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout")
+            timeout = None if seconds is None else timedelta(seconds=seconds)
+            self.cpu_group = dist.new_group(backend="gloo", timeout=timeout)
         with self.stop_request:
             try:
                 return super().train()

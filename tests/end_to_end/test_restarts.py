@@ -1,12 +1,10 @@
 """A training that starts again by itself ends where an uninterrupted one does."""
 
-import pytest
 from distributed import train, write_config
 
 from localmim.checkpoints import load_from_file
 
 
-@pytest.mark.xfail(strict=True, reason="a restarted training does not resume by itself yet")
 def test_a_killed_process_does_not_change_the_outcome(tmp_path, photo_folder):
     weights = {}
     for name, hooks, restarts in (("whole", [], "0"), ("killed", ["DieOnce"], "1")):

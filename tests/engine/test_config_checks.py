@@ -152,3 +152,14 @@ def test_the_tool_refuses_a_mistyped_option_before_anything_else(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0 and "did you mean train_dataloader?" in done.stderr
     assert not list(tmp_path.rglob("*.log"))
+
+
+@pytest.mark.parametrize("path", [VIT, SCENES])
+def test_a_config_that_a_run_has_written_down_is_a_config(tmp_path, path):
+    Config.fromfile(path).dump(tmp_path / "config.py")
+    check_config(Config.fromfile(tmp_path / "config.py"))
+    for mistake in ("trian_dataloader = dict(batch_size=3)", "resum = True"):
+        text = (tmp_path / "config.py").read_text()
+        (tmp_path / "mistaken.py").write_text(f"{text}\n{mistake}\n")
+        with pytest.raises(ValueError, match=f"{mistake.split()[0]}: .*did you mean"):
+            check_config(Config.fromfile(tmp_path / "mistaken.py"))
