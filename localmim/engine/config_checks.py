@@ -139,7 +139,7 @@ def _is_trace(name: str, value: Any, settings: list, known: set[str]) -> bool:
 
     There it is no more than a copy of what was made of it, if not something mistyped.
     """
-    resembles = get_close_matches(name, known, 1, 0.8)
+    resembles = get_close_matches(name, known, 1, 0.9)
     container = isinstance(value, (Mapping, list, tuple)) and len(value) > 0
     return not resembles or (container and _contains(settings, value))
 
