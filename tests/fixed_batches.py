@@ -95,6 +95,16 @@ class SaveMasksAndCrops(Hook):
 
 
 @HOOKS.register_module()
+class NoteEpochs(Hook):
+    """Write down which epochs have been trained to their end."""
+
+    def after_train_epoch(self, runner):
+        if get_rank() == 0:
+            with open(f"{runner.work_dir}/epochs", "a") as notes:
+                notes.write(f"{runner.epoch} ")
+
+
+@HOOKS.register_module()
 class DieOnce(Hook):
     """Process 1 is killed in the middle of the second epoch, unless it has been started again."""
 

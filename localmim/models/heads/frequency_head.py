@@ -49,6 +49,9 @@ class FrequencyHead(BaseModule):
     For the frequency loss the prediction P is mixed with the image X where pixels are visible: with
     w = m + (1 - m) u, m the mask, it is P w + (0.5 stopgrad(P) + 0.5 X) (1 - w).
 
+    The frequency loss is of the mean spectrum of a process's batch. It depends on how many images
+    a process takes at once, not on the total batch alone; the loss on pixels does not.
+
     Args:
         focal: focal L1 instead of L1 on pixels (CNNs).
         frequency_weight: weight of the frequency loss; it is not computed if 0.

@@ -13,7 +13,14 @@ from .base import check_shapes
 
 @MODELS.register_module()
 class ReconstructionHead(BaseModule):
-    """Squared error on hidden positions (Wang et al. 2023, equation of the local loss)."""
+    """Squared error on hidden positions (Wang et al. 2023, equation of the local loss).
+
+    Each batch of a process is averaged by itself, and a step by several processes or of several
+    accumulated batches takes the plain mean of their gradients. Masks here hide equally many
+    positions of every image, so that this is the mean over all hidden positions as long as the
+    batches have equally many images. A smaller last batch (``drop_last=False``) counts as much as
+    a full one: each of its images counts for more.
+    """
 
     def loss(
         self, predictions: Sequence[Tensor], targets: Sequence[Tensor], mask: PatchMask

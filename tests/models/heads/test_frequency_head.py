@@ -113,3 +113,19 @@ def test_unfit_settings_and_shapes_are_refused():
     mask = PatchMask.from_hidden(HIDDEN)
     with pytest.raises(ValueError, match=r"\(2, 3, 4, 4\).*\(2, 3, 8, 8\).*does not give the maps"):
         FrequencyHead().loss([torch.zeros(2, 3, 4, 4)], [torch.zeros(2, 3, 8, 8)], mask)
+
+
+def test_pixel_loss_averages_over_processes_and_frequency_loss_depends_on_their_batch():
+    prediction, image = maps()
+    prediction = prediction.detach()
+
+    def losses(batch):
+        mask = PatchMask.from_hidden(HIDDEN[batch])
+        return FrequencyHead().loss([prediction[batch]], [image[batch]], mask)
+
+    whole, one, other = losses(slice(0, 2)), losses(slice(0, 1)), losses(slice(1, 2))
+    mean = {name: (one[name] + other[name]) / 2 for name in whole}
+    # The small constant in its denominator is what differs.
+    torch.testing.assert_close(mean["loss_pixel"], whole["loss_pixel"], rtol=1e-6, atol=0)
+    # Half of the noise of two images goes with their mean.
+    assert mean["loss_frequency"] > 1.2 * whole["loss_frequency"]
