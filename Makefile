@@ -3,6 +3,7 @@
 # make test            install, run the tests
 # make test STACK=openmmlab   the same on OpenMMLab's own packages, in an environment of its own
 # make test OPERATORS=compiled   the same with mmcv's operators compiled, in an environment of its own
+# make torture         install, kill trainings and damage files for a quarter of an hour
 # make lint            install, run the linter and the format check
 STACK ?= onedl
 ifeq ($(filter $(STACK),onedl openmmlab),)
@@ -38,7 +39,7 @@ DEMO_CONFIG := configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py
 DEMO_DIR := work_dirs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo transfer-demo test lint clean
+.PHONY: help install demo transfer-demo test torture lint clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# //p' Makefile
@@ -78,6 +79,12 @@ $(TEST_STAMP): $(STAMP) $(TEST_REQUIREMENTS)
 # xdist would start another, and wait for it forever.
 test: $(TEST_STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 tests
+
+# What the tests do a few times, many times (see docs/reliability.md).
+torture: $(TEST_STAMP)
+	$(BIN)/python tools/gather_photos.py data/photos
+	OMP_NUM_THREADS=1 $(BIN)/python tests/interruptions.py data/photos --kills 30
+	OMP_NUM_THREADS=1 $(BIN)/python tests/checkpoints/fuzzing.py 50000
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Real processes: the tools' shell scripts with this Python, free ports, and waiting for things."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +32,8 @@ def start(*command, **changes: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Whoever runs the tests in the background ignores Ctrl-C, and shells then cannot trap it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

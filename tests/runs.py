@@ -1,14 +1,19 @@
 """Short trainings through the runner."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tiny
+import torch
+import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from localmim.checkpoints import load_from_file
+from localmim.engine.launch import build_runner
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -55,6 +60,20 @@ def run(cfg: Config) -> Runner:
     runner = build(cfg)
     runner.train()
     return runner
+
+
+def start_two_processes(make: Callable[[], Config], port: int) -> mp.ProcessContext:
+    """A training of two processes, forked, so that they have imported everything."""
+    return mp.start_processes(_one_of_two, (make, port), nprocs=2, join=False, start_method="fork")
+
+
+def _one_of_two(rank: int, make: Callable[[], Config], port: int) -> None:
+    place = dict(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=2, MASTER_ADDR="127.0.0.1")
+    os.environ.update({name: str(value) for name, value in place.items()}, MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    cfg = make()
+    cfg.launcher = "pytorch"
+    build_runner(cfg).train()
 
 
 def state(path: Path) -> dict:

@@ -232,7 +232,7 @@ def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
     Returns:
         By folder, how they were drawn.
     """
-    counts = [max(round(n * args.budget), 20) for n in (TRAIN_SCENES, VAL_SCENES)]
+    counts = [max(round(n * args.budget), 64) for n in (TRAIN_SCENES, VAL_SCENES)]
     layouts = {TASKS[name].layout: (TASKS[name].layout, 1) for name in args.tasks}
     drawn = {}
     for folder, (layout, objects) in {"unlabelled": ("ade20k", 4), **layouts}.items():

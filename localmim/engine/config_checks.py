@@ -81,11 +81,11 @@ def check_config(cfg: Config) -> None:
     known = {*inspect.signature(Runner.__init__).parameters, *_KNOWN}
     _check_top(cfg, known)
     settings = dict(cfg.items())
+    scope = cfg.get("default_scope") or "mmengine"
     for section, names in _SECTIONS.items():
         part = _get(settings, section)
         if isinstance(part, Mapping) and not (section == "train_cfg" and "type" in part):
-            _check_keys(part, names, section)
-    scope = cfg.get("default_scope") or "mmengine"
+            _check_keys(part, names | _of_its_type(part, section, scope), section)
     for key in known & cfg.keys():
         _check_types(cfg[key], key, scope)
     paramwise = _get(settings, "optim_wrapper.paramwise_cfg")
@@ -99,6 +99,15 @@ def _get(cfg: Mapping[str, Any], path: str) -> Any:
     for name in path.split("."):
         cfg = cfg.get(name) if isinstance(cfg, Mapping) else None
     return cfg
+
+
+def _of_its_type(part: Mapping[str, Any], section: str, scope: str) -> set[str]:
+    """What else a section takes because of the type that it names; any, if that is not known."""
+    if section != "optim_wrapper" or "type" not in part:
+        return set()
+    found = resolve(part["type"], scope)
+    names = accepted_arguments(found, section) if found else None
+    return {*part} if names is None else names
 
 
 def _check_keys(part: Mapping[str, Any], names: Iterable[str], path: str) -> None:

@@ -66,6 +66,10 @@ class ResumableEpochLoop(_Resumable, EpochBasedTrainLoop):
 class ResumableIterLoop(_Resumable, IterBasedTrainLoop):
     """Training that counts iterations."""
 
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        del self.dataloader_iterator  # mmengine's; it may have started workers
+
     def run(self) -> nn.Module:
         """All iterations that are left, as one epoch to hooks."""
         self.runner.call_hook("before_train")

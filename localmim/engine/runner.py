@@ -107,6 +107,8 @@ class LocalMIMRunner(Runner):
             try:
                 return super().train()
             finally:
+                if isinstance(self._train_loop, tuple(_LOOPS.values())):
+                    self._train_loop.dataloader.close()
                 self.checkpoint_writer.wait()
 
     def test(self) -> dict:

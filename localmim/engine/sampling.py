@@ -1,12 +1,12 @@
 """Batches that can be gone through from any place, and samples that are drawn alike each time."""
 
-import atexit
-import multiprocessing
 import random
 import signal
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
+from multiprocessing.util import Finalize
 from typing import Any
 
 import numpy as np
@@ -145,7 +145,6 @@ class ResumableLoader(DataLoader):
                 f"indices, got a {type(loader.dataset).__name__} without a batch sampler"
             )
         workers = loader.num_workers
-        _end_workers_at_exit()
         super().__init__(
             SeededSamples(loader.dataset, workers),
             batch_sampler=ResumableBatches(loader.batch_sampler),
@@ -158,6 +157,9 @@ class ResumableLoader(DataLoader):
             prefetch_factor=loader.prefetch_factor,
             persistent_workers=loader.persistent_workers,
         )
+        self._batches: Iterator[Any] | None = None
+        # At the end of any process, where multiprocessing would wait for workers that it signals.
+        Finalize(None, _close, (weakref.ref(self),), exitpriority=10)
 
     @property
     def batch_size(self) -> int:
@@ -177,7 +179,17 @@ class ResumableLoader(DataLoader):
             batch: number of the first batch to deliver, from 0.
         """
         self.batch_sampler.start_at(seed, epoch, batch)
-        return iter(self)
+        self._batches = iter(self)
+        return self._batches
+
+    def close(self) -> None:
+        """End the workers, also one that hangs. They do not end of signals, see _begin_worker."""
+        batches, self._batches, self._iterator = self._batches, None, None
+        if hasattr(batches, "_shutdown_workers"):
+            batches._shutdown_workers()
+            for worker in batches._workers:
+                if worker.is_alive():
+                    worker.kill()
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -238,12 +250,6 @@ def _begin_worker(then: Callable[[int], None] | None, worker_id: int) -> None:
         then(worker_id)
 
 
-@cache
-def _end_workers_at_exit() -> None:
-    """Kill what still runs at the end, as multiprocessing does by a signal that workers ignore."""
-
-    @atexit.register
-    def _() -> None:
-        for process in multiprocessing.active_children():
-            if process.daemon:
-                process.kill()
+def _close(reference: "weakref.ref[ResumableLoader]") -> None:
+    if (loader := reference()) is not None:
+        loader.close()

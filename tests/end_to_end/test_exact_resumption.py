@@ -1,15 +1,12 @@
 """A resumed training equals the uninterrupted one, bit by bit, from any iteration on."""
 
-import os
 from functools import partial
 
 import pytest
 import torch
-import torch.multiprocessing as mp
-from runs import config, run
+from runs import config, run, start_two_processes
 
 from localmim.checkpoints import load_from_file
-from localmim.engine.launch import build_runner
 
 pytestmark = pytest.mark.usefixtures("on_the_cpu")
 
@@ -114,17 +111,6 @@ def test_what_is_compared_depends_on_the_crops(tmp_path, photo_folder):
     assert not torch.equal(*moments)
 
 
-def two_processes(rank, make, port):
-    """One of two processes of a training; forked, so that it has imported everything."""
-    environment = dict(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=2, MASTER_PORT=port)
-    os.environ.update({name: str(value) for name, value in environment.items()})
-    os.environ["MASTER_ADDR"] = "127.0.0.1"
-    torch.set_num_threads(1)
-    cfg = make()
-    cfg.launcher = "pytorch"
-    build_runner(cfg).train()
-
-
 def test_two_processes_amid_an_accumulation(tmp_path, photo_folder):
     """Each process goes on with what it alone has added up."""
     settings = EPOCHS | {"optim_wrapper.accumulative_counts": 3, "train_dataloader.batch_size": 2}
@@ -138,6 +124,6 @@ def test_two_processes_amid_an_accumulation(tmp_path, photo_folder):
         29772: partial(make, "from_4", load_from=str(whole / "iter_4.pth"), resume=True),
     }
     for port, cfg in runs.items():
-        mp.start_processes(two_processes, (cfg, port), nprocs=2, start_method="fork")
+        start_two_processes(cfg, port).join()
     assert len(load_from_file(whole / "iter_4.pth")["gradients"]) == 2
     assert_same(whole / "iter_6.pth", tmp_path / "from_4/iter_6.pth")

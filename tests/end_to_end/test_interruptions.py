@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from interruptions import LOOPS, Training, finish_and_compare, interrupted_config
 from interruptions import kill_again_and_again as kill
+from runs import logs, start_two_processes
 
 from localmim.checkpoints import load_from_file
 
@@ -49,6 +50,22 @@ def test_a_signal_saves_and_ends(tmp_path, photo_folder, number, code, loop):
     assert f"Saved {path} at iteration {load_from_file(path)['meta']['iter']}" in training.output()
     assert finish_and_compare(make)
     assert not path.exists()  # outdated
+
+
+def test_a_signal_to_one_process_saves_and_ends_both(tmp_path, photo_folder):
+    def make(name="stopped", **changes):
+        changes = {"default_hooks.checkpoint.recovery_minutes": 0} | changes
+        return interrupted_config("epochs", 60, tmp_path / name, photo_folder, **changes)
+
+    training = start_two_processes(make, 29781)
+    while not (tmp_path / "stopped/last_checkpoint").exists():
+        time.sleep(0.01)
+    os.kill(training.pids()[1], signal.SIGTERM)
+    for process in training.processes:
+        process.join(60)
+        assert process.exitcode == 0
+    meta = load_from_file(tmp_path / "stopped/recovery.pth")["meta"]
+    assert f"recovery.pth at iteration {meta['iter']} and ending" in logs(tmp_path / "stopped")
 
 
 class SleepAfterTen:

@@ -22,8 +22,10 @@ SHORT = {
 
 
 def names(folder: Path) -> set[str]:
-    """What a training has saved in its folder."""
-    return {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py"}
+    """Checkpoints in a folder, begun ones too, and what points to one."""
+    return {path.name for path in folder.iterdir() if path.suffix in (".pth", "")} - {
+        path.name for path in folder.iterdir() if path.is_dir()
+    }
 
 
 @pytest.fixture
