@@ -87,19 +87,19 @@ def test_training_by_iterations(tmp_path, photo_folder, sampler, accumulated):
         resume(make, tmp_path, iteration, f"from_{iteration}", **workers)
 
 
-def test_resuming_often_is_resuming_once(tmp_path, photo_folder):
-    """A Swin with a mask per image, batch norms of a ResNet: whatever has a state of its own."""
-    for kind in ("swin, a mask per image", "resnet"):
-        folder = tmp_path / kind.split(",")[0]
+@pytest.mark.parametrize("kind", ["swin, a mask per image", "resnet", "lomar"])
+def test_resuming_twice_is_resuming_once(tmp_path, photo_folder, kind):
+    """Masks per image, the statistics of batch norms, windows of images."""
 
-        def make(name, kind=kind, folder=folder, **changes):
-            return config(folder / name, photo_folder, kind, **EPOCHS | changes)
+    def make(name, **changes):
+        return config(tmp_path / name, photo_folder, kind, **EPOCHS | changes)
 
-        run(make("whole"))
-        for before, after in ((2, 3), (3, 7), (7, 9)):
-            source = folder / ("whole" if before == 2 else f"to_{before}") / f"iter_{before}.pth"
-            run(make(f"to_{after}", load_from=str(source), resume=True))
-        assert_same(folder / "whole/iter_9.pth", folder / "to_9/iter_9.pth")
+    run(make("whole"))
+    source = tmp_path / "whole/iter_2.pth"
+    for name in ("first", "second"):
+        run(make(name, load_from=str(source), resume=True))
+        source = tmp_path / name / "iter_7.pth"
+    assert_same(tmp_path / "whole/iter_9.pth", tmp_path / "second/iter_9.pth")
 
 
 def test_what_is_compared_depends_on_the_crops(tmp_path, photo_folder):

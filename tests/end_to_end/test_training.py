@@ -7,37 +7,12 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import RUNNERS
 from mmpretrain.models.backbones import SwinTransformer, VisionTransformer
-from runs import FOLDER_CONFIGS, config, run, state
+from runs import config, run, state
 
 pytestmark = pytest.mark.usefixtures("on_the_cpu")
-
-
-class StopAfterTwoEpochs(Hook):
-    def after_train_epoch(self, runner):
-        if runner.epoch == 1:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("kind", FOLDER_CONFIGS)
-def test_stopping_and_resuming_gives_what_an_uninterrupted_run_gives(tmp_path, photo_folder, kind):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run(config(whole, photo_folder, kind))
-
-    runner = RUNNERS.build(config(parts, photo_folder, kind))
-    runner.register_hook(StopAfterTwoEpochs(), priority="LOWEST")
-    with pytest.raises(KeyboardInterrupt):
-        runner.train()
-    assert not (parts / "epoch_3.pth").exists()
-    run(config(parts, photo_folder, kind, resume=True))
-
-    expected, found = state(whole / "epoch_4.pth"), state(parts / "epoch_4.pth")
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        assert value.equal(found[name]), name
 
 
 @pytest.mark.parametrize(
