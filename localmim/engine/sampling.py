@@ -106,16 +106,20 @@ class SeededSamples(Dataset):
 
     def __getitem__(self, key: SampleKey) -> Any:
         index, numbers = key
-        if (worker := get_worker_info()) is not None and isinstance(index, int):
-            self.reading[worker.id] = index
         _seed(torch.default_generator.manual_seed, _SAMPLE, *numbers)  # the CPU's alone is fast
-        return self.dataset[index]
+        if (worker := get_worker_info()) is None or not isinstance(index, int):
+            return self.dataset[index]
+        self.reading[worker.id] = index
+        sample = self.dataset[index]
+        self.reading[worker.id] = -1
+        return sample
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "dataset":  # not there yet while it is unpickled
+        # Not there yet while it is unpickled; and what would take samples past their seeds.
+        if name in ("dataset", "__getitems__"):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import BatchSampler, DataLoader, Subset
 
 from localmim.engine.sampling import ResumableLoader, check_enough, seed_step
 
@@ -142,6 +142,13 @@ def test_data_that_does_not_fill_a_batch_is_refused(monkeypatch):
 def test_streams_and_single_samples_are_refused():
     with pytest.raises(TypeError, match="exact resumption needs"):
         ResumableLoader(DataLoader(Draws(), batch_size=None))
+
+
+def test_data_sets_that_read_several_samples_at_once_are_seeded_too():
+    """torch's Subset does."""
+    part = Subset(Draws(), range(9))
+    expected = list(loader(part).start_at(5, 0, 0))
+    assert list(loader(part, num_workers=2).start_at(5, 0, 0)) == expected
 
 
 def test_the_data_set_is_seen_through():
