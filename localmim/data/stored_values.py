@@ -64,12 +64,28 @@ def _values_by_opencv(image: ImageFile) -> np.ndarray:
     if image.format == "TIFF" and image.tag_v2.get(_PLANAR, 1) != 1:
         raise UnusableImage(Reason.UNSUPPORTED, "16-bit planes apart; LoadBands reads such TIFFs")
     image.fp.seek(0)
-    values = cv2.imdecode(np.frombuffer(image.fp.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    content = image.fp.read()
+    if image.format == "PNG":
+        _check_chunks(content)
+    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
         raise UnusableImage(Reason.DAMAGED, "OpenCV cannot decode it")
     if values.ndim == 3:
         values[..., :3] = values[..., 2::-1].copy()  # BGR to RGB
     return values
+
+
+def _check_chunks(png: bytes) -> None:
+    """Refuse a PNG that is shorter than its chunks: OpenCV takes memory for what they announce."""
+    place = 8
+    while place < len(png):
+        length = int.from_bytes(png[place : place + 4], "big")
+        kind = png[place + 4 : place + 8]
+        place += 12 + length
+        if place > len(png):
+            raise UnusableImage(Reason.DAMAGED, "it ends within a chunk")
+        if kind == b"IEND":
+            return
 
 
 def to_8_bits(values: np.ndarray, low: float, high: float) -> np.ndarray:

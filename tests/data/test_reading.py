@@ -1,5 +1,6 @@
 """Files of every kind against the arrays they were written from."""
 
+import resource
 import shutil
 import warnings
 
@@ -136,6 +137,19 @@ def test_any_damage_is_told_as_such(folder, pictures):
             except UnusableImage:
                 outcomes[False] += 1
     assert min(outcomes.values()) > 20
+
+
+def test_a_chunk_that_announces_gigabytes_takes_no_memory(tmp_path):
+    """A 16-bit PNG, which OpenCV decodes."""
+    zoo.write_usable(tmp_path)
+    data = bytearray((tmp_path / "16_alpha.png").read_bytes())
+    place = data.index(b"IDAT") - 4
+    data[place : place + 4] = (3 << 30).to_bytes(4, "big")
+    (tmp_path / "damaged.png").write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UnusableImage, match="damaged.png: truncated or damaged: it ends within"):
+        read_image(str(tmp_path / "damaged.png"))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
 
 
 def test_a_broken_exif_costs_nothing_but_the_turn(tmp_path):
