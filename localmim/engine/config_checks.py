@@ -105,9 +105,10 @@ def _of_its_type(part: Mapping[str, Any], section: str, scope: str) -> set[str]:
     """What else a section takes because of the type that it names; any, if that is not known."""
     if section != "optim_wrapper" or "type" not in part:
         return set()
-    found = resolve(part["type"], scope)
-    names = accepted_arguments(found, section) if found else None
-    return {*part} if names is None else names
+    if (found := resolve(part["type"], scope)) is None:
+        return {*part}
+    # One that hands on whatever it gets hands it to a wrapper with the usual settings.
+    return accepted_arguments(found, section) or {*inspect.signature(found).parameters}
 
 
 def _check_keys(part: Mapping[str, Any], names: Iterable[str], path: str) -> None:

@@ -50,7 +50,7 @@ def test_a_training_is_done_again_only_where_its_result_would_differ(demo, tmp_p
 
 def test_scenes_that_were_drawn_otherwise_are_not_taken(demo, tmp_path):
     args = argparse.Namespace(
-        budget=0.01,
+        budget=0.03,
         tasks=["classification"],
         data_dir=tmp_path / "data",
         work_dir=tmp_path / "work",
@@ -58,11 +58,11 @@ def test_scenes_that_were_drawn_otherwise_are_not_taken(demo, tmp_path):
     drawn = demo.make_scenes(args)
     assert demo.calls == ["tools/make_scenes.py"] * 2
     assert demo.make_scenes(args) == drawn and len(demo.calls) == 2
-    args.budget = 0.02
-    with pytest.raises(SystemExit, match="unlabelled does not hold .*'train': 60.*'train': 30"):
+    args.budget = 0.04
+    with pytest.raises(SystemExit, match="unlabelled does not hold .*'train': 120.*'train': 90"):
         demo.make_scenes(args)
     (tmp_path / "data/folder/scenes.json").unlink()
-    args.budget = 0.01
+    args.budget = 0.03
     with pytest.raises(SystemExit, match="data/folder does not hold .* but no scenes.json"):
         demo.make_scenes(args)
 
