@@ -49,7 +49,9 @@ class Training:
         self.model = MODELS.build(cfg.model).to(device).train()
         settings = {**cfg.optim_wrapper, "type": "OptimWrapper"}
         self.optim_wrapper = build_optim_wrapper(self.model, settings)
-        self.images = torch.randn(batch_size, 3, 224, 224, device=device)
+        size = cfg.model.backbone.get("img_size", 224)
+        height, width = (size, size) if isinstance(size, int) else size
+        self.images = torch.randn(batch_size, 3, height, width, device=device)
 
     def step(self) -> float:
         """Seconds of a step."""
