@@ -68,7 +68,9 @@ class LocalMIMRunner(Runner):
       received is logged; those of ``load_from`` have to fill the encoder, and when testing the
       model;
     - ``image_size`` of a pre-training config sets backbone and crops, which otherwise must agree;
-    - data that does not exist is an error before anything else;
+    - updates whose gradients are not finite are skipped, if a FiniteStepsHook tells of them;
+    - keys of the config that nobody reads, and data that does not exist, are errors before anything
+      else;
     - SyncBN becomes BN also where several processes train on CPUs.
 
     Attributes:
