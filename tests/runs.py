@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from processes import free_port
 
 from localmim.checkpoints import load_from_file
 from localmim.engine.launch import build_runner
@@ -62,14 +63,15 @@ def run(cfg: Config) -> Runner:
     return runner
 
 
-def start_two_processes(make: Callable[[], Config], port: int) -> mp.ProcessContext:
+def start_two_processes(make: Callable[[], Config]) -> mp.ProcessContext:
     """A training of two processes, forked, so that they have imported everything."""
-    return mp.start_processes(_one_of_two, (make, port), nprocs=2, join=False, start_method="fork")
+    arguments = (make, free_port())
+    return mp.start_processes(_one_of_two, arguments, nprocs=2, join=False, start_method="fork")
 
 
-def _one_of_two(rank: int, make: Callable[[], Config], port: int) -> None:
+def _one_of_two(rank: int, make: Callable[[], Config], port: str) -> None:
     place = dict(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=2, MASTER_ADDR="127.0.0.1")
-    os.environ.update({name: str(value) for name, value in place.items()}, MASTER_PORT=str(port))
+    os.environ.update({name: str(value) for name, value in place.items()}, MASTER_PORT=port)
     torch.set_num_threads(1)
     cfg = make()
     cfg.launcher = "pytorch"

@@ -144,7 +144,8 @@ class DurableCheckpointHook(CheckpointHook):
             self.file_backend = backend
         if outdated:
             runner.checkpoint_writer.wait()
-            for path in outdated:
+            best = getattr(self, "best_ckpt_path_dict", {"": getattr(self, "best_ckpt_path", None)})
+            for path in {*outdated} - {*best.values()}:  # one of the same name is the new one
                 self._remove(path)
 
 

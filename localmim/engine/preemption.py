@@ -33,9 +33,8 @@ class StopRequest:
         self._timer: threading.Timer | None = None
 
     def __enter__(self) -> "StopRequest":
-        if (
-            threading.current_thread() is threading.main_thread()
-        ):  # Python gives signals to no other
+        # Python gives signals to no other thread.
+        if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         return self
 

@@ -91,7 +91,8 @@ class LocalMIMRunner(Runner):
         """Build the runner of a config, all of whose images have one size.
 
         Raises:
-            ValueError: backbone and crops of a pre-training are meant for different sizes.
+            ValueError: nobody reads a key of the config, a number cannot work, or backbone and
+                crops of a pre-training are meant for different sizes.
         """
         check_config(cfg)
         cfg = copy.deepcopy(cfg)
@@ -250,7 +251,7 @@ class LocalMIMRunner(Runner):
                 self._resume, self._load_from = True, None
             if self._resume and self._load_from is None:
                 self._load_from = str(find_newest(folder, self.logger))
-            if not self._resume:
+            if not self._resume or Path(self._load_from).resolve().parent != folder.resolve():
                 start_anew(folder)
         super().load_or_resume()
 

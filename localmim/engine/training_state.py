@@ -19,7 +19,8 @@ def training_state(runner, meta: dict, optimizer: bool, schedules: bool) -> dict
 
     Args:
         runner: in training.
-        meta: "epoch" and "iter", to which is added what else mmengine says there.
+        meta: "epoch", "iter" and "training" (see :func:`describe`), to which is added what else
+            mmengine says there.
         optimizer: whether to save the optimiser.
         schedules: whether to save the schedules.
 
@@ -50,7 +51,6 @@ def training_state(runner, meta: dict, optimizer: bool, schedules: bool) -> dict
 def _meta(runner) -> dict[str, Any]:
     dataset = runner.train_dataloader.dataset
     return dict(
-        training=describe(runner),
         cfg=runner.config_text,
         seed=runner.seed,
         experiment_name=runner.experiment_name,

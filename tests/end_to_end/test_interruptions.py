@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from interruptions import LOOPS, Training, finish_and_compare, interrupted_config
 from interruptions import kill_again_and_again as kill
+from processes import wait_for
 from runs import logs, start_two_processes
 
 from localmim.checkpoints import load_from_file
@@ -57,13 +58,16 @@ def test_a_signal_to_one_process_saves_and_ends_both(tmp_path, photo_folder):
         changes = {"default_hooks.checkpoint.recovery_minutes": 0} | changes
         return interrupted_config("epochs", 60, tmp_path / name, photo_folder, **changes)
 
-    training = start_two_processes(make, 29781)
-    while not (tmp_path / "stopped/last_checkpoint").exists():
-        time.sleep(0.01)
-    os.kill(training.pids()[1], signal.SIGTERM)
-    for process in training.processes:
-        process.join(60)
-        assert process.exitcode == 0
+    training = start_two_processes(make)
+    try:
+        wait_for((tmp_path / "stopped/last_checkpoint").exists)
+        os.kill(training.pids()[1], signal.SIGTERM)
+        for process in training.processes:
+            process.join(60)
+            assert process.exitcode == 0
+    finally:
+        for process in training.processes:
+            process.kill()
     meta = load_from_file(tmp_path / "stopped/recovery.pth")["meta"]
     assert f"recovery.pth at iteration {meta['iter']} and ending" in logs(tmp_path / "stopped")
 

@@ -1,5 +1,3 @@
-import os
-
 import pytest
 import torch
 import torch.distributed as dist
@@ -33,7 +31,6 @@ def train(net, optimizer, images):
 
 
 def in_two_processes(function, folder):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29755")
     mp.start_processes(begin, (function, folder), nprocs=2, start_method="fork")
 
 
