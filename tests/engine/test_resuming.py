@@ -157,6 +157,20 @@ def test_a_new_training_in_an_old_folder_is_not_mistaken_for_the_old_one(
     assert "Resumed" not in logs(copied)
 
 
+def test_a_training_resumed_from_elsewhere_does_not_restart_from_what_lay_in_its_folder(
+    copied, trained, photo_folder
+):
+    """It has saved nothing yet, so a restart begins with the file that it was given."""
+    given = config(copied, photo_folder, resume=True, load_from=str(trained / "epoch_1.pth"))
+    given.train_cfg.max_epochs = 3
+    given.train_dataloader.num_workers = 0
+    runner = build(given)
+    runner.call_hook = lambda name, **kwargs: None if name != "before_train" else 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        runner.train()
+    assert not (copied / "last_checkpoint").exists()
+
+
 def test_weights_of_another_architecture_are_not_trained_from(trained, tmp_path, photo_folder):
     weights = str(trained / "epoch_3.pth")
     other = config(tmp_path / "other", photo_folder, load_from=weights, **SHORT)
