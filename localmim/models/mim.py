@@ -86,15 +86,18 @@ class MaskedImageModel(BaseSelfSupervisor):
         return images
 
     def reconstruct(
-        self, images: Tensor, mask: PatchMask
+        self, images: Tensor, mask: PatchMask, hidden_only: bool = False
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Predictions and targets, T maps (B, D_t, h_t, w_t) each, for a given mask.
 
         Args:
             images: (B, C, H, W), normalised views.
             mask: which cells are hidden.
+            hidden_only: predictions of what is visible are not needed.
         """
-        predictions = self.neck(self.backbone(images, mask), mask)
+        skips = hidden_only and getattr(self.neck, "hidden_only", False)
+        options = {"hidden_only": True} if skips else {}
+        predictions = self.neck(self.backbone(images, mask), mask, **options)
         return predictions, self.target_generator(images)
 
     def loss(
@@ -103,5 +106,6 @@ class MaskedImageModel(BaseSelfSupervisor):
         """Named losses, as the head has them, for a batch of normalised images (B, C, H, W)."""
         images = self.views(inputs)
         mask = self.mask_generator(images)
-        predictions, targets = self.reconstruct(images, mask)
+        hidden_only = getattr(self.head, "hidden_only", False)
+        predictions, targets = self.reconstruct(images, mask, hidden_only)
         return self.head.loss(predictions, targets, mask)

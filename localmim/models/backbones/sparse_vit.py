@@ -15,6 +15,7 @@ from localmim.models.layers import (
     init_linear_and_norm,
     init_patch_embed,
     sincos_positions,
+    speed_up_attention,
     tap_list,
     vit_taps,
 )
@@ -66,6 +67,7 @@ class SparseViT(VisionTransformer):
         )
         self._check_taps(out_indices)
         self._check_patches(patch_size)
+        speed_up_attention(self)
         self.image_channels = in_channels
         self.patch_size = self.cell_size = patch_size
         self.taps = vit_taps(self, patch_size, dense=False)

@@ -20,7 +20,12 @@ class ReconstructionHead(BaseModule):
     positions of every image, so that this is the mean over all hidden positions as long as the
     batches have equally many images. A smaller last batch (``drop_last=False``) counts as much as
     a full one: each of its images counts for more.
+
+    Attributes:
+        hidden_only: says to the model that predictions of what is visible are not looked at.
     """
+
+    hidden_only = True
 
     def loss(
         self, predictions: Sequence[Tensor], targets: Sequence[Tensor], mask: PatchMask

@@ -1,3 +1,4 @@
+from .encoder_layer import QueryLayer, speed_up_attention
 from .init import init_linear_and_norm, init_patch_embed
 from .irpe import IRPE, relative_buckets, run_irpe_block
 from .mask_tokens import add_inner_tokens, fill_with_mean, mask_inside
@@ -5,6 +6,7 @@ from .patches import cell_in_pixels, embed_visible
 from .positions import sincos_positions
 from .swin_block import merge_in_cells, run_swin_block
 from .taps import convnext_stages, describe_stages, resnet_stages, swin_taps, tap_list, vit_taps
+from .token_convs import EnlargeTokens, PointwiseConv, lay_out_squares
 from .visible_conv import (
     VisibleCells,
     hide_pixels,
@@ -17,6 +19,9 @@ from .window_groups import TokenPlaces, WindowGroups, group_windows, token_place
 
 __all__ = [
     "IRPE",
+    "EnlargeTokens",
+    "PointwiseConv",
+    "QueryLayer",
     "TokenPlaces",
     "VisibleCells",
     "WindowGroups",
@@ -30,6 +35,7 @@ __all__ = [
     "hide_pixels",
     "init_linear_and_norm",
     "init_patch_embed",
+    "lay_out_squares",
     "mask_inside",
     "merge_in_cells",
     "relative_buckets",
@@ -40,6 +46,7 @@ __all__ = [
     "run_swin_block",
     "run_visible",
     "sincos_positions",
+    "speed_up_attention",
     "swin_taps",
     "tap_list",
     "token_places",

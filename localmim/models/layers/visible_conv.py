@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from localmim.masking import PatchMask, positions_per_side, visible_positions
 
+from .rows import PutRows, TakeRows
+
 
 class VisibleCells:
     """Moves features between dense and packed maps for one mask.
@@ -27,7 +29,7 @@ class VisibleCells:
     def pack(self, dense: Tensor) -> Tensor:
         """(B, C, Gh * s, Gw * s) -> (B, C, K * s * s, 1)."""
         side = positions_per_side(tuple(dense.shape[2:]), self.mask)
-        rows = _TakeRows.apply(dense.permute(0, 2, 3, 1).flatten(0, 2), self._rows_of(side))
+        rows = TakeRows.apply(dense.permute(0, 2, 3, 1).flatten(0, 2), self._rows_of(side))
         return rows.view(len(dense), -1, 1, dense.shape[1]).permute(0, 3, 1, 2)
 
     def unpack(self, packed: Tensor) -> Tensor:
@@ -36,7 +38,7 @@ class VisibleCells:
         side = round((length // self.mask.visible.shape[1]) ** 0.5)
         height, width = (cells * side for cells in self.mask.grid)
         rows = packed.permute(0, 2, 3, 1).reshape(-1, channels)
-        dense = _PutRows.apply(rows, self._rows_of(side), batch * height * width)
+        dense = PutRows.apply(rows, self._rows_of(side), batch * height * width)
         return dense.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
     def _rows_of(self, side: int) -> Tensor:
@@ -46,36 +48,6 @@ class VisibleCells:
             image = torch.arange(len(places), device=places.device)[:, None]
             self._rows[side] = (image * (rows * side * cols * side) + places).flatten()
         return self._rows[side]
-
-
-class _TakeRows(torch.autograd.Function):
-    """Some rows of a matrix, none twice."""
-
-    @staticmethod
-    def forward(ctx, matrix: Tensor, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(rows)
-        ctx.count = len(matrix)
-        return matrix.index_select(0, rows)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        (rows,) = ctx.saved_tensors
-        whole = gradient.new_zeros(ctx.count, gradient.shape[1])
-        return whole.index_copy_(0, rows, gradient), None
-
-
-class _PutRows(torch.autograd.Function):
-    """A matrix of zeros but for some rows, none twice."""
-
-    @staticmethod
-    def forward(ctx, part: Tensor, rows: Tensor, count: int) -> Tensor:
-        ctx.save_for_backward(rows)
-        return part.new_zeros(count, part.shape[1]).index_copy_(0, rows, part)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (rows,) = ctx.saved_tensors
-        return gradient.index_select(0, rows), None, None
 
 
 def tokens_of(packed: Tensor) -> Tensor:

@@ -4,36 +4,44 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleList, Sequential
-from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
-from mmpretrain.models.utils import LayerNorm2d
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from localmim.masking import PatchMask, scatter_cells
-from localmim.models.layers import init_linear_and_norm, sincos_positions
+from localmim.masking import PatchMask, scatter_cells, visible_positions
+from localmim.models.layers import (
+    EnlargeTokens,
+    PointwiseConv,
+    QueryLayer,
+    init_linear_and_norm,
+    lay_out_squares,
+    sincos_positions,
+)
 from localmim.wiring import Tap, TargetMap
 
 
-def _rescaling(stride: int, target_stride: int, channels: int) -> tuple[nn.Sequential, int]:
-    """Layers that bring a map from one stride to another, and the channels they leave.
-
-    The map grows or shrinks by a power of two. Enlarging halves the channels at each transposed
-    convolution of 2x2, with a norm over channels and GELU between two of them; shrinking averages.
-    """
-    scale = stride / target_stride
-    if not math.log2(scale).is_integer():
+def _steps_finer(stride: int, target_stride: int) -> int:
+    """How often a map has to be halved in stride; negative where it becomes coarser."""
+    steps = math.log2(stride / target_stride)
+    if not steps.is_integer():
         raise ValueError(
             f"a tap of stride {stride} (out_indices, merges) predicts targets of that stride, or "
             f"finer or coarser ones by a power of two, not {target_stride} (cells or patch_sizes)"
         )
-    if scale < 1:
-        return nn.Sequential(nn.AvgPool2d(round(1 / scale))), channels
+    return int(steps)
+
+
+def _enlarging(steps: int, channels: int) -> tuple[nn.Sequential, int]:
+    """Layers that make 2x2 tokens of each, several times, and the channels they leave.
+
+    Each transposed convolution halves the channels; norm and GELU stand between two of them.
+    """
     layers: list[nn.Module] = []
-    for step in range(int(math.log2(scale))):
+    for step in range(steps):
         if step:
-            layers += [LayerNorm2d(channels, eps=1e-6), nn.GELU()]
-        layers.append(nn.ConvTranspose2d(channels, channels // 2, 2, stride=2))
+            layers += [nn.LayerNorm(channels, eps=1e-6), nn.GELU()]
+        layers.append(EnlargeTokens(channels, channels // 2))
         channels //= 2
     return nn.Sequential(*layers), channels
 
@@ -43,7 +51,9 @@ class LocalDecoder(BaseModule):
 
     Linear embedding (of squares of tokens), mask tokens at hidden cells, fixed sine-cosine
     positions, pre-norm Transformer blocks, norm, rescaling (nothing at scale 1), 1x1 convolution
-    (Wang et al. 2023, section 3.2 and its appendix).
+    (Wang et al. 2023, section 3.2 and its appendix). Whatever comes after the last attention looks
+    at each token by itself, so it is computed where it is asked for, on tokens. (Averages, for
+    coarser targets, are taken of the predictions, which is the same.)
 
     Args:
         tap: visible tokens of C channels.
@@ -88,7 +98,7 @@ class LocalDecoder(BaseModule):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
         self.blocks = Sequential(
             *(
-                TransformerEncoderLayer(
+                QueryLayer(
                     embed_dims,
                     num_heads,
                     int(embed_dims * mlp_ratio),
@@ -98,8 +108,15 @@ class LocalDecoder(BaseModule):
             )
         )
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.rescale, channels = _rescaling(tap.stride * merge, target.stride, embed_dims)
-        self.pred = nn.Conv2d(channels, target.channels, 1)
+        steps = _steps_finer(tap.stride * merge, target.stride)
+        self.average = 2 ** max(-steps, 0)
+        self.rescale, channels = _enlarging(steps, embed_dims)
+        self.pred = PointwiseConv(channels, target.channels)
+
+    @property
+    def rescales(self) -> bool:
+        """Whether the target has another stride than the tap."""
+        return self.average > 1 or len(self.rescale) > 0
 
     def init_weights(self) -> None:
         """Initialise as MAE's decoder; convolutions keep torch's default."""
@@ -107,13 +124,17 @@ class LocalDecoder(BaseModule):
         init_linear_and_norm(self)
         nn.init.normal_(self.mask_token, std=0.02)
 
-    def forward(self, feature: Tensor, mask: PatchMask, positions: Tensor) -> Tensor:
+    def forward(
+        self, feature: Tensor, mask: PatchMask, positions: Tensor, hidden: PatchMask | None = None
+    ) -> Tensor:
         """Predict the target of one tap.
 
         Args:
             feature: (B, P + K * s * s, C), P extra tokens first.
             mask: with K visible cells.
             positions: (h * w, embed_dims) of the tap's dense grid, merged.
+            hidden: the complement of the mask, to predict in hidden cells only and leave zeros
+                elsewhere.
 
         Returns:
             (B, D, H / stride, W / stride) of the target.
@@ -121,10 +142,24 @@ class LocalDecoder(BaseModule):
         num_extra = self.num_extra_tokens
         x = self.embed(_merge_in_cells(self.input_norm(feature), mask, self.merge))
         dense = scatter_cells(x[:, num_extra:], mask, self.mask_token.flatten())
+        grid = dense.shape[2:]
         tokens = dense.flatten(2).transpose(1, 2) + positions.to(x.dtype)
-        tokens = self.blocks(torch.cat([x[:, :num_extra], tokens], dim=1))
-        tokens = self.norm(tokens[:, num_extra:])
-        return self.pred(self.rescale(tokens.transpose(1, 2).unflatten(2, dense.shape[2:])))
+        tokens = torch.cat([x[:, :num_extra], tokens], dim=1)
+        if hidden is None or self.average > 1:
+            tokens = self._predict(self.blocks(tokens)[:, num_extra:])
+            maps = lay_out_squares(tokens, grid).squeeze(1).permute(0, 3, 1, 2)
+            return maps if self.average == 1 else F.avg_pool2d(maps, self.average)
+        side = grid[0] // mask.grid[0]
+        places = visible_positions(hidden, side) + num_extra
+        for block in self.blocks[:-1]:
+            tokens = block(tokens)
+        tokens = self._predict(self.blocks[-1](tokens, places))
+        squares = lay_out_squares(tokens, (side, side)).flatten(1, 3)
+        return scatter_cells(squares, hidden, squares.new_zeros(squares.shape[-1]))
+
+    def _predict(self, tokens: Tensor) -> Tensor:
+        """(B, t, embed_dims) -> (B, t, 4, ..., 4, D): each token in its finer ones."""
+        return self.pred(self.rescale(self.norm(tokens)))
 
 
 def _merge_in_cells(x: Tensor, mask: PatchMask, merge: int) -> Tensor:
@@ -153,6 +188,9 @@ class LocalDecoders(BaseModule):
     LocalMIM's on a ViT (Wang et al. 2023, appendix); on a Swin it has widths 64, 128, 128 and 128
     and 4 heads.
 
+    Attributes:
+        hidden_only: says to the model that what is visible can be left out.
+
     Args:
         taps: of the backbone; the model gives them.
         maps: of the target generator, one per tap; the model gives them.
@@ -163,6 +201,8 @@ class LocalDecoders(BaseModule):
         merges: side of the squares of a tap's tokens that are embedded as one, which the decoder's
             cost falls with. For the fine taps of a CNN.
     """
+
+    hidden_only = True
 
     def __init__(
         self,
@@ -196,23 +236,27 @@ class LocalDecoders(BaseModule):
         start as such; next to convolutions (LocalMIM on a ViT) they keep torch's default.
         """
         super().init_weights()
-        if not any(len(decoder.rescale) for decoder in self.decoders):
+        if not any(decoder.rescales for decoder in self.decoders):
             for decoder in self.decoders:
                 nn.init.xavier_uniform_(decoder.pred.weight.flatten(1))
                 nn.init.zeros_(decoder.pred.bias)
 
-    def forward(self, features: Sequence[Tensor], mask: PatchMask) -> tuple[Tensor, ...]:
+    def forward(
+        self, features: Sequence[Tensor], mask: PatchMask, hidden_only: bool = False
+    ) -> tuple[Tensor, ...]:
         """Predict the targets of all taps.
 
         Args:
             features: per tap (B, P + K * s * s, C), where s is the tap's positions along a side
                 of a cell.
             mask: with K visible cells on (Gh, Gw).
+            hidden_only: leave out what is visible, which is then zero, where that saves work.
 
         Returns:
             Per tap (B, D, H / stride, W / stride) of its target.
         """
         layouts: dict[tuple[tuple[int, int], int], Tensor] = {}
+        hidden = mask.complement() if hidden_only else None
         predictions = []
         for decoder, feature in zip(self.decoders, features, strict=True):
             tokens = feature.shape[1] - decoder.num_extra_tokens
@@ -220,7 +264,7 @@ class LocalDecoders(BaseModule):
             grid, width = (mask.grid[0] * side, mask.grid[1] * side), decoder.embed.out_features
             if (grid, width) not in layouts:
                 layouts[grid, width] = sincos_positions(grid, width, feature.device)
-            predictions.append(decoder(feature, mask, layouts[grid, width]))
+            predictions.append(decoder(feature, mask, layouts[grid, width], hidden))
         return tuple(predictions)
 
 

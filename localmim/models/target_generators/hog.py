@@ -26,8 +26,8 @@ def sobel(images: Tensor) -> tuple[Tensor, Tensor]:
         gx and gy, (B, C, H, W) each.
     """
     x = F.pad(images, (1, 1, 1, 1), mode="reflect")
-    columns = x[..., :-2, :] + 2 * x[..., 1:-1, :] + x[..., 2:, :]
-    rows = x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]
+    columns = torch.add(x[..., :-2, :], x[..., 1:-1, :], alpha=2).add_(x[..., 2:, :])
+    rows = torch.add(x[..., :-2], x[..., 1:-1], alpha=2).add_(x[..., 2:])
     return columns[..., :-2] - columns[..., 2:], rows[..., :-2, :] - rows[..., 2:, :]
 
 
@@ -47,14 +47,16 @@ def cell_histograms(gx: Tensor, gy: Tensor, bins: int, cell: int) -> Tensor:
     batch, channels, height, width = gx.shape
     rows, cols = height // cell, width // cell
     magnitude = torch.hypot(gx, gy)
-    bin_number = (torch.atan2(gx, gy) / math.pi * bins).floor_().long().remainder_(bins)
+    angle = torch.atan2(gx, gy).div_(math.pi).mul_(bins).floor_().add_(bins)  # 0, ..., 2 * bins
 
     def by_cell(x: Tensor) -> Tensor:
         x = x.view(batch, channels, rows, cell, cols, cell).permute(0, 1, 2, 4, 3, 5)
         return x.reshape(batch, channels, rows, cols, cell * cell)
 
-    out = magnitude.new_zeros(batch, channels, rows, cols, bins)
-    out.scatter_add_(-1, by_cell(bin_number), by_cell(magnitude))
+    turn = magnitude.new_zeros(batch, channels, rows, cols, 2 * bins + 1)
+    turn.scatter_add_(-1, by_cell(angle).long(), by_cell(magnitude))
+    out = turn[..., :bins] + turn[..., bins:-1]
+    out[..., 0] += turn[..., -1]
     return out.div_(cell * cell)
 
 
@@ -62,7 +64,9 @@ def coarser(histograms: Tensor, factor: int) -> Tensor:
     """Average (B, C, h, w, bins) over squares of factor x factor cells."""
     if factor == 1:
         return histograms
-    return histograms.unflatten(3, (-1, factor)).unflatten(2, (-1, factor)).mean(dim=(3, 5))
+    squares = histograms.unflatten(3, (-1, factor)).unflatten(2, (-1, factor))
+    # Sums of whole rows and columns, several times faster on a CPU than one mean over both.
+    return sum(sum(squares.unbind(3)).unbind(4)).div_(factor**2)
 
 
 @MODELS.register_module()
@@ -70,7 +74,7 @@ class MultiScaleHOG(BaseModule):
     """HOG targets for all taps (Wang et al. 2023, section 3.2; Dalal and Triggs 2005).
 
     Gradients and orientations are computed once; the histogram of a coarse cell is the mean of
-    those of its finest cells, normalised (L2 over the bins of each channel) at its own scale.
+    those of finer cells, normalised (L2 over the bins of each channel) at its own scale.
 
     Args:
         bins: orientations over half a turn.
@@ -125,8 +129,11 @@ class MultiScaleHOG(BaseModule):
                 for cell, (dx, dy) in zip(self.cells, self.offsets, strict=True)
             )
         finest = min(self.cells)
-        shared = cell_histograms(gx, gy, self.bins, finest)
-        return tuple(self._normalized(coarser(shared, cell // finest)) for cell in self.cells)
+        histograms = {finest: cell_histograms(gx, gy, self.bins, finest)}
+        for cell in sorted({*self.cells} - {finest}):
+            nearest = max(finer for finer in histograms if cell % finer == 0)
+            histograms[cell] = coarser(histograms[nearest], cell // nearest)
+        return tuple(self._normalized(histograms[cell]) for cell in self.cells)
 
     @staticmethod
     def _normalized(histogram: Tensor) -> Tensor:

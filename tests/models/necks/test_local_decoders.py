@@ -45,8 +45,8 @@ def test_every_choice_can_be_made_per_tap_and_the_rest_follows_from_taps_and_map
 
 def test_enlarging_by_four_is_as_in_the_paper():
     layers = build(embed_dims=256, num_heads=8).decoders[0].rescale
-    kinds = [type(layer).__name__ for layer in layers]
-    assert kinds == ["ConvTranspose2d", "LayerNorm2d", "GELU", "ConvTranspose2d"]
+    kinds = (nn.ConvTranspose2d, nn.LayerNorm, nn.GELU, nn.ConvTranspose2d)
+    assert all(map(isinstance, layers, kinds)) and len(layers) == len(kinds)
     assert (layers[0].in_channels, layers[0].out_channels, layers[3].out_channels) == (256, 128, 64)
     assert layers[1].eps == 1e-6
 
@@ -60,6 +60,27 @@ def test_decoder_sees_positions_and_mask_token_only_at_hidden_places():
     hidden = mask.hidden[0].flatten()
     for group in (prediction[hidden], prediction[~hidden]):
         assert torch.cdist(group, group).fill_diagonal_(1).min() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("tap", "cell", "changes"),
+    [
+        (VIT, 16, {}),
+        (VIT, 32, dict(depth=2)),
+        (Tap(32, 8), 32, {}),
+        (Tap(32, 8), 32, dict(merges=2)),
+    ],
+)
+def test_hidden_places_alone_are_the_same_as_among_all(tap, cell, changes):
+    neck = build((tap, tap, tap, tap), **changes)
+    mask = RandomMasking(cell, 0.5)(torch.zeros(2, 3, 64, 96))
+    count = tap.extra_tokens + mask.visible.shape[1] * (cell // tap.stride) ** 2
+    tokens = [torch.randn(2, count, 32) for _ in range(4)]
+    alone, among_all = neck(tokens, mask, hidden_only=True), neck(tokens, mask)
+    for decoder, found, everywhere in zip(neck.decoders, alone, among_all, strict=True):
+        weight = mask.at(found.shape[2:])[:, None]
+        torch.testing.assert_close(found * weight, everywhere * weight)
+        assert decoder.average > 1 or found.masked_select(weight == 0).abs().max() == 0
 
 
 @pytest.mark.parametrize("stride", [3, 12, 48])
