@@ -47,7 +47,8 @@ def cell_histograms(gx: Tensor, gy: Tensor, bins: int, cell: int) -> Tensor:
     batch, channels, height, width = gx.shape
     rows, cols = height // cell, width // cell
     magnitude = torch.hypot(gx, gy)
-    angle = torch.atan2(gx, gy).div_(math.pi).mul_(bins).floor_().add_(bins)  # 0, ..., 2 * bins
+    # In 0, ..., 2 * bins. A pixel that is no number makes its cell none, and must not be an index.
+    angle = torch.atan2(gx, gy).nan_to_num_(0.0).div_(math.pi).mul_(bins).floor_().add_(bins)
 
     def by_cell(x: Tensor) -> Tensor:
         x = x.view(batch, channels, rows, cell, cols, cell).permute(0, 1, 2, 4, 3, 5)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from localmim.models import MultiScaleHOG
-from localmim.models.target_generators.hog import sobel
+from localmim.models.target_generators.hog import cell_histograms, sobel
 
 CELLS = (4, 8, 16, 32)
 
@@ -118,3 +118,14 @@ def test_bad_arguments_are_refused():
         ValueError, match="48x48 pixels do not divide into the target's cells of 32"
     ):
         MultiScaleHOG()(torch.zeros(1, 3, 48, 48))
+
+
+def test_a_pixel_that_is_no_number_spoils_the_cells_around_it_only():
+    images = torch.randn(1, 3, 32, 32)
+    expected = cell_histograms(*sobel(images), 9, 8)
+    images[0, 1, 20, 20] = float("nan")
+    found = cell_histograms(*sobel(images), 9, 8)
+    spoilt = found.isnan().any(-1).nonzero().tolist()
+    assert spoilt == [[0, 1, 2, 2]]
+    found[0, 1, 2, 2] = expected[0, 1, 2, 2]
+    torch.testing.assert_close(found, expected)
