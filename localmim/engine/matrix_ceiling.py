@@ -4,7 +4,7 @@ import time
 
 import torch
 
-_SIDES = {"cpu": (1024, 2048), "cuda": (4096, 8192, 16384)}
+_SIDES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
 _BUDGET_SECONDS = 1.0
 
 
