@@ -15,6 +15,8 @@ default_hooks = dict(
         type="DurableCheckpointHook", interval=1, max_keep_ckpts=3, recovery_minutes=15
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    # Images a second, the share of time that training waited for data, and on GPUs utilisation.
+    throughput=dict(type="ThroughputHook"),
 )
 
 # Classes and labels of the data have to be the model's. Files of a folder that give no image are

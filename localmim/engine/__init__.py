@@ -7,12 +7,14 @@ from .image_checks import UnusableImagesHook
 from .image_size import settle_image_size
 from .precision import mixed_precision_optim_wrapper
 from .runner import LocalMIMRunner
+from .throughput import ThroughputHook
 
 __all__ = [
     "DataCheckHook",
     "DurableCheckpointHook",
     "FiniteStepsHook",
     "LocalMIMRunner",
+    "ThroughputHook",
     "UnusableImagesHook",
     "check_config",
     "check_data_paths",

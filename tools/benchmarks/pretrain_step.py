@@ -1,10 +1,15 @@
 """Time a pre-training step of one config against another, in one run.
 
-A step is forward, backward and optimiser on random images that lie on the device; the targets are
-generated beforehand and timed apart. B may also be a classifier of mmpretrain, which tells the cost
-of the dense encoder. Each config runs in a process of its own, so that the peak
+A step is whole: preprocessing of uint8 images that lie on the device, forward with targets,
+backward and optimiser. A second ratio is of the same steps with the same fused optimiser on both
+sides, because the configs of mmpretrain have none. B may also be a classifier of mmpretrain, which
+tells the cost of the dense encoder. Each config runs in a process of its own, so that the peak
 memory is its own, and the two take turns (A B A B ...), so that the ratio holds when the speed of
 the machine drifts.
+
+Where a step goes is said for each part of the model, forward and backward: time, floating-point
+operations, bytes that would move if nothing was fused (an upper bound), and the share of the speed
+that this machine reaches in big matrix products.
 
 Example, LocalMIM against mmpretrain's MAE:
   python tools/benchmarks/pretrain_step.py \\
@@ -14,24 +19,16 @@ Example, LocalMIM against mmpretrain's MAE:
 
 import argparse
 import multiprocessing
-import resource
 import statistics
-import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import torch
-from mmengine.config import Config
-from mmengine.hub import get_config
-from mmengine.model import revert_sync_batchnorm
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS, TRANSFORMS
-from mmpretrain.structures import DataSample
-from torch import nn
+from records import machine, write_record
 from tqdm import tqdm
+from training_step import OPTIMIZER, Settings, TrainingStep, read_config
 
-from localmim.engine import settle_image_size
-from localmim.models import MaskedImageModel
+from localmim.engine.matrix_ceiling import matrix_ceiling
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,10 +45,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--no-optimizer", action="store_true", help="leave the optimiser's part of a step out"
     )
+    parser.add_argument("--compile", action="store_true", help="compile backbone and neck of both")
     parser.add_argument(
         "--device",
+        choices=["cpu", "cuda"],
         default="cuda" if torch.cuda.is_available() else "cpu",
-        help="cpu or cuda (default: cuda where there is one)",
+        help="default: cuda where there is one",
     )
     parser.add_argument(
         "--dtype",
@@ -59,165 +58,157 @@ def parse_args() -> argparse.Namespace:
         default="float32",
         help="float32, or autocast to one of the others (default: float32)",
     )
+    parser.add_argument("--out", help="JSON file for everything that was measured")
     args = parser.parse_args()
-    if min(args.steps, args.batch_size, args.warmup + 1) < 1:
-        parser.error("--steps and --batch-size start at 1, --warmup at 0")
+    if min(args.steps, args.batch_size, args.warmup) < 1:
+        parser.error("--steps, --batch-size and --warmup start at 1")
     return args
 
 
-class StoredTargets(nn.Module):
-    """Stands in for a target generator: what it gives for the one batch there is."""
-
-    def __init__(self, targets) -> None:
-        super().__init__()
-        self.targets = targets
-
-    def forward(self, *_args):
-        return self.targets
-
-
-class Step:
-    """A pre-training step of a config on random images."""
-
-    def __init__(self, config: str, size: int | None, args: argparse.Namespace) -> None:
-        torch.manual_seed(0)
-        cfg = get_config(config) if "::" in config else Config.fromfile(config)
-        init_default_scope("mmpretrain")
-        settle_image_size(cfg)
-        self.device, self.dtype = torch.device(args.device), getattr(torch, args.dtype)
-        # One process has nothing to synchronise.
-        self.model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(self.device).train()
-        shape = (args.batch_size, *image_shape(cfg, size))
-        self.images = torch.randn(shape, device=self.device)
-        self.data_samples = data_samples(cfg, args.batch_size)
-        self.target_seconds = self._set_targets_apart(args.steps)
-        settings = {k: v for k, v in cfg.optim_wrapper.items() if k not in ("loss_scale", "dtype")}
-        self.optim_wrapper = build_optim_wrapper(self.model, {**settings, "type": "OptimWrapper"})
-        self.with_optimizer = not args.no_optimizer
-
-    def _set_targets_apart(self, steps: int) -> float:
-        """Time the target generator, if there is one, and put its result in its place."""
-        generator = getattr(self.model, "target_generator", None)
-        if generator is None:
-            return 0.0
-        images = self.images
-        if isinstance(self.model, MaskedImageModel):
-            images = self.model.views(images)
-        self.model.target_generator = StoredTargets(generator(images))
-        return statistics.median(self._timed(lambda: generator(images)) for _ in range(steps))
-
-    def _timed(self, function) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        function()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
-
-    def _step(self) -> None:
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            losses = self.model.loss(self.images, self.data_samples)
-        total = self.model.parse_losses(losses)[0]
-        if self.with_optimizer:
-            self.optim_wrapper.update_params(total)
+def serve(connection: Connection, config: str, settings: Settings) -> None:
+    """Answer requests in a process of its own: a step's seconds, peak memory, where it goes."""
+    step = TrainingStep(read_config(config), settings)
+    connection.send(tuple(step.images.shape[2:]))
+    while (request := connection.recv()) != "end":
+        if request == "parts":
+            connection.send(where_it_goes(step))
+        elif request == "memory":
+            connection.send(step.peak_memory())
         else:
-            self.optim_wrapper.zero_grad()
-            self.optim_wrapper.backward(total)
-
-    def time(self) -> float:
-        """Seconds of one step."""
-        return self._timed(self._step)
-
-    def peak_memory(self) -> float:
-        """Peak memory of this process in GiB: the device's, or the resident set on a CPU."""
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated() / 2**30
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            connection.send(step.time(both_optimizers=request == "step"))
 
 
-def image_shape(cfg: Config, size: int | None) -> tuple[int, int, int]:
-    """Channels, height and width of a config's images; 224 px where it names no size."""
-    backbone = cfg.model.backbone
-    size = size or backbone.get("img_size", 224)
-    height, width = (size, size) if isinstance(size, int) else size
-    return backbone.get("in_channels", 3), height, width
-
-
-def data_samples(cfg: Config, batch_size: int) -> list[DataSample]:
-    """Labels for classifiers, and masks where the config's pipeline makes them (SimMIM)."""
-    samples = [DataSample().set_gt_label(0) for _ in range(batch_size)]
-    for transform in cfg.train_dataloader.dataset.get("pipeline", []):
-        if str(transform["type"]).endswith("MaskGenerator"):
-            generator = TRANSFORMS.build(transform)
-            for sample in samples:
-                sample.set_mask(torch.as_tensor(generator({})["mask"]))
-    return samples
-
-
-def serve(connection: Connection, config: str, size: int | None, args: argparse.Namespace) -> None:
-    """Run a step whenever asked, in a process of its own."""
-    step = Step(config, size, args)
-    connection.send({"targets": step.target_seconds, "size": tuple(step.images.shape[2:])})
-    while connection.recv():
-        connection.send(step.time())
-    connection.send(step.peak_memory())
+def where_it_goes(step: TrainingStep) -> list[dict]:
+    """Seconds, operations and bytes of a step's parts, those that cost most first."""
+    counter = step.count()
+    runs = [step.seconds_of_parts() for _ in range(3)]
+    rows = []
+    for key in set(counter.costs).union(*runs):
+        spent, cost = statistics.median(run.get(key, 0.0) for run in runs), counter.costs[key]
+        part, direction = key
+        rows.append(
+            dict(part=part, direction=direction, seconds=spent, flops=cost.flops, bytes=cost.bytes)
+        )
+    return sorted(rows, key=lambda row: -row["seconds"])
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
-    """Step times, target times (seconds) and peak memory (GiB) of both configs."""
+    """Seconds of steps, peak memory (GiB) and parts of both configs."""
     context = multiprocessing.get_context("spawn")
-    contenders = [(args.config, args.size), (args.against, args.against_size)]
+    settings = Settings(args.batch_size, args.device, args.dtype, compiled=args.compile)
     connections, results = [], []
-    for config, size in contenders:
+    for config, size in [(args.config, args.size), (args.against, args.against_size)]:
         here, there = context.Pipe()
-        process = context.Process(target=serve, args=(there, config, size, args), daemon=True)
-        process.start()
+        served = (there, config, replace(settings, size=size))
+        context.Process(target=serve, args=served, daemon=True).start()
         there.close()
         connections.append(here)
-        results.append({"config": config, "seconds": [], **here.recv()})
-    for turn in tqdm(range(args.warmup + args.steps), desc="steps of each", unit="step"):
-        for connection, result in zip(connections, results, strict=True):
-            connection.send(True)
-            seconds = connection.recv()
-            if turn >= args.warmup:
-                result["seconds"].append(seconds)
-    for connection, result in zip(connections, results, strict=True):
-        connection.send(False)
-        result["memory"] = connection.recv()
+        results.append({"config": config, "size": here.recv(), "steps": []})
+
+    def ask(request: str) -> list:
+        answers = []
+        for connection in connections:
+            connection.send(request)
+            answers.append(connection.recv())
+        return answers
+
+    # Before there is a second optimiser, whose state takes memory.
+    for _ in tqdm(range(args.warmup), desc="warm-up", unit="step", delay=3):
+        ask("configured step")
+    for result, memory in zip(results, ask("memory"), strict=True):
+        result["memory"] = memory
+    ask("step")
+    for _ in tqdm(range(args.steps), desc="steps of each", unit="step", delay=3):
+        for result, spent in zip(results, ask("step"), strict=True):
+            result["steps"].append(spent)
+    for result, rows in zip(results, ask("parts"), strict=True):
+        result["parts"] = rows
+    for connection in connections:
+        connection.send("end")
     return results
 
 
-def report(results: list[dict], args: argparse.Namespace) -> None:
-    """Print medians, memory and the ratio A / B, pair by pair."""
-    on_cpu = args.device == "cpu"
-    name = f"{torch.get_num_threads()} threads" if on_cpu else torch.cuda.get_device_name()
-    what = "forward and backward" if args.no_optimizer else "step"
+def whole(steps: list[dict], optimizer: str | None) -> list[float] | None:
+    """Seconds of steps with one of the optimisers, or with none."""
+    if optimizer is not None and optimizer not in steps[0]:
+        return None
+    return [step["gradients"] + (step[optimizer] if optimizer else 0.0) for step in steps]
+
+
+def ratio(results: list[dict], optimizer: str | None) -> dict[str, float] | None:
+    """A's time over B's, pair by pair; None where one has no such optimiser."""
+    a, b = (whole(result["steps"], optimizer) for result in results)
+    if a is None or b is None:
+        return None
+    ratios = [x / y for x, y in zip(a, b, strict=True)]
+    return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+
+
+def summary(results: list[dict], args: argparse.Namespace) -> dict:
+    """The figures that are printed and written."""
+    optimizer = None if args.no_optimizer else OPTIMIZER
+    ratios = {"as configured": ratio(results, optimizer)}
+    if not args.no_optimizer:
+        ratios["same fused optimiser"] = ratio(results, "fused")
+    ceiling = matrix_ceiling(args.device, getattr(torch, args.dtype))
+    return {
+        **machine(args.device),
+        "settings": vars(args),
+        "ceiling_flops": ceiling,
+        "results": results,
+        "time_ratio": ratios,
+        "memory_ratio": results[0]["memory"] / results[1]["memory"],
+    }
+
+
+def report(record: dict) -> None:
+    """Print medians, memory, the ratios, and where the steps go."""
+    settings, batch = record["settings"], record["settings"]["batch_size"]
+    what = "forward and backward" if settings["no_optimizer"] else "whole step"
     print(
-        f"{args.device} ({name}), {args.dtype}, batch {args.batch_size}, {what}, median of "
-        f"{args.steps}"
+        f"{record['device']}, {settings['dtype']}{', compiled' if settings['compile'] else ''}, "
+        f"batch {batch}, {what}, median of {settings['steps']}"
     )
-    for letter, result in zip("AB", results, strict=True):
-        step, targets = (
-            seconds / args.batch_size * 1e3
-            for seconds in (statistics.median(result["seconds"]), result["targets"])
-        )
+    for letter, result in zip("AB", record["results"], strict=True):
+        size = "x".join(map(str, result["size"]))
+        times = []
+        for optimizer in (None,) if settings["no_optimizer"] else (OPTIMIZER, "fused"):
+            spent = whole(result["steps"], optimizer)
+            text = f"{statistics.median(spent) / batch * 1e3:.2f}" if spent else "-"
+            times.append(f"{text} ms/image{' fused' if optimizer == 'fused' else ''}")
         print(
-            f"{letter}: {step:.2f} ms/image, targets {targets:.2f} ms/image, peak "
-            f"{result['memory']:.2f} GiB, {'x'.join(map(str, result['size']))} px, "
+            f"{letter}: {', '.join(times)}, peak {result['memory']:.2f} GiB, {size} px, "
             f"{result['config']}"
         )
-    a, b = results
-    ratios = [x / y for x, y in zip(a["seconds"], b["seconds"], strict=True)]
-    print(
-        f"time A / B: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), "
-        f"memory A / B: {a['memory'] / b['memory']:.3f}"
-    )
+    for name, figures in record["time_ratio"].items():
+        text = "one of them has none"
+        if figures:
+            text = f"{figures['median']:.3f} ({figures['least']:.3f} to {figures['most']:.3f})"
+        print(f"time A / B, {name}: {text}")
+    print(f"memory A / B: {record['memory_ratio']:.3f}")
+    for letter, result in zip("AB", record["results"], strict=True):
+        print_parts(letter, result["parts"], batch, record["ceiling_flops"])
+
+
+def print_parts(letter: str, rows: list[dict], batch: int, ceiling: float) -> None:
+    """A table of the parts of a step."""
+    print(f"\n{letter}, parts, an image; 100 % of the ceiling are {ceiling / 1e9:.0f} GFLOP/s")
+    print(f"{'part':<18}{'':<10}{'ms':>9}{'GFLOP':>9}{'MB':>9}{'ceiling':>9}")
+    total = {key: sum(row[key] for row in rows) for key in ("seconds", "flops", "bytes")}
+    for row in [*rows, {"part": "all", "direction": "", **total}]:
+        share = row["flops"] / row["seconds"] / ceiling if row["seconds"] else 0.0
+        print(
+            f"{row['part']:<18}{row['direction']:<10}{row['seconds'] / batch * 1e3:>9.2f}"
+            f"{row['flops'] / batch / 1e9:>9.2f}{row['bytes'] / batch / 1e6:>9.1f}{share:>9.1%}"
+        )
 
 
 def main() -> None:
     args = parse_args()
-    report(measure(args), args)
+    record = summary(measure(args), args)
+    report(record)
+    if args.out:
+        write_record(args.out, record)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -19,23 +20,34 @@ CLASSIFIER = "mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py"
         (CLASSIFIER, "224x224", ["--no-optimizer"], "forward and backward"),
     ],
 )
-def test_prints_times_memory_and_ratio(against, size, flags, what):
+def test_prints_and_writes_times_memory_parts_and_ratios(tmp_path, against, size, flags, what):
+    out = tmp_path / "record.json"
     done = subprocess.run(
         [
             *(sys.executable, "tools/benchmarks/pretrain_step.py", DEMO, str(against)),
-            *("--batch-size", "1", "--steps", "2", "--warmup", "1", "--device", "cpu", *flags),
+            *("--batch-size", "1", "--steps", "2", "--warmup", "1", "--device", "cpu"),
+            *("--out", str(out), *flags),
         ],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    lines = done.stdout.splitlines()[-4:]
-    assert lines[0].startswith("cpu (") and lines[0].endswith(
-        f"float32, batch 1, {what}, median of 2"
-    )
-    for letter, line in zip("AB", lines[1:3], strict=True):
-        assert re.match(rf"{letter}: \d+\.\d\d ms/image, targets \d+\.\d\d ms/image, peak", line)
-    assert "96x96 px" in lines[1] and f"{size} px" in lines[2]
-    ratio = float(re.match(r"time A / B: (\d+\.\d+) ", lines[3]).group(1))
-    assert ratio > 0
+    text = done.stdout[done.stdout.rindex(", median of 2") :]
+    assert f"float32, batch 1, {what}, median of 2" in done.stdout
+    assert re.search(r"^A: \d+\.\d\d ms/image.*, peak [\d.]+ GiB, 96x96 px", text, re.M)
+    assert re.search(rf"^B: .* {size} px", text, re.M)
+    assert float(re.search(r"^time A / B, as configured: ([\d.]+) \(", text, re.M).group(1)) > 0
+    assert ("same fused optimiser: " in text) == ("--no-optimizer" not in flags)
+    record = json.loads(out.read_text())
+    assert record["settings"]["batch_size"] == 1 and record["ceiling_flops"] > 1e8
+    for result in record["results"]:
+        assert len(result["steps"]) == 2
+        rows = {(row["part"], row["direction"]): row for row in result["parts"]}
+        for key in [("backbone", "forward"), ("backbone", "backward")]:
+            assert min(rows[key][figure] for figure in ("seconds", "flops", "bytes")) > 0
+        assert rows["optimizer", "update"]["bytes"] > 0
+    # The configs of mmpretrain name no fused kernel, those here do.
+    steps = [result["steps"][0] for result in record["results"]]
+    assert steps[0]["fused"] == steps[0]["optimizer"]
+    assert (steps[1]["fused"] == steps[1]["optimizer"]) == (against == DEMO)
