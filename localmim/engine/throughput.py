@@ -128,8 +128,7 @@ class ThroughputHook(Hook):
         runner.logger.warning(
             f"Training waits for data {share:.0%} of the time. More workers help "
             f"(train_dataloader.num_workers, now {workers}; this machine has {os.cpu_count()} "
-            "CPUs), or smaller image files. python tools/benchmarks/loader.py CONFIG says how many "
-            "workers are enough"
+            "CPUs), or smaller image files"
         )
 
 

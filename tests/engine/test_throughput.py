@@ -131,7 +131,7 @@ def test_advice_where_training_waits(runner, clock, caplog, wait, advised):
     if advised:
         assert "waits for data 30% of the time" in texts[0]
         assert "train_dataloader.num_workers, now 3" in texts[0]
-        assert "tools/benchmarks/loader.py" in texts[0]
+        assert "or smaller image files" in texts[0]
 
 
 def test_advice_in_a_long_loop_without_epochs(runner, clock, caplog):

@@ -15,8 +15,8 @@ CLASSIFIER = "mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py"
 @pytest.mark.parametrize(
     ("against", "size", "flags", "what"),
     [
-        (DEMO, "96x96", [], "step"),
-        (SIMMIM, "192x192", [], "step"),
+        (DEMO, "96x96", [], "whole step"),
+        (SIMMIM, "192x192", [], "whole step"),
         (CLASSIFIER, "224x224", ["--no-optimizer"], "forward and backward"),
     ],
 )
