@@ -12,8 +12,8 @@ def settle_image_size(cfg: Config) -> None:
 
     ``image_size`` of the config, an int or (height, width) in pixels, sets
     ``model.backbone.img_size`` (if the backbone has such an argument) and the ``scale`` of every
-    RandomResizedCrop of the training pipeline, which counts (width, height). Without it the two
-    have to agree. Configs of other models are left alone.
+    RandomResizedCrop of the training pipeline; mmpretrain's counts (height, width), too. Without
+    it the two have to agree. Configs of other models are left alone.
 
     Args:
         cfg: of a training.
@@ -43,7 +43,7 @@ def settle_image_size(cfg: Config) -> None:
         if _default_size(backbone) is not None:
             backbone["img_size"] = size
         for crop in crops:
-            crop["scale"] = size[::-1]
+            crop["scale"] = size
     _compare(backbone, crops)
 
 
@@ -61,11 +61,11 @@ def _compare(backbone: dict, crops: list[dict]) -> None:
         return
     size = _pair("model.backbone.img_size", size)
     for crop in crops:
-        scale = _pair("scale", crop["scale"])[::-1]
+        scale = _pair("scale", crop["scale"])
         if scale != size:
             raise ValueError(
                 f"model.backbone.img_size is {_text(size)} (height x width) but the training "
-                f"pipeline's RandomResizedCrop gives {_text(scale)} (its scale is (width, height))"
+                f"pipeline's RandomResizedCrop gives {_text(scale)} (its scale is (height, width))"
                 f": set image_size={list(scale)} instead of both"
             )
 

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
+from mmengine.registry import RUNNERS, init_default_scope
+from mmpretrain.registry import TRANSFORMS
 
 from localmim.checkpoints.origin import origin_of
 from localmim.engine import settle_image_size
@@ -23,7 +25,9 @@ def settled(name, **options) -> Config:
 def test_backbone_and_crops_follow_one_setting():
     cfg = settled(VIT, image_size=[128, 224])
     assert cfg.model.backbone.img_size == (128, 224)
-    assert cfg.train_dataloader.dataset.pipeline[1].scale == (224, 128)
+    init_default_scope("mmpretrain")
+    crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+    assert crop(dict(img=np.zeros((300, 300, 3), np.uint8)))["img"].shape == (128, 224, 3)
 
 
 def test_the_runner_settles_it_and_its_checkpoints_say_it(tmp_path):
@@ -61,7 +65,7 @@ def test_configs_of_other_models_are_left_alone():
 
 
 def test_sizes_that_differ_are_refused_by_the_names_of_both():
-    scale = {"train_dataloader.dataset.pipeline.1.scale": (224, 128)}
+    scale = {"train_dataloader.dataset.pipeline.1.scale": (128, 224)}
     with pytest.raises(ValueError, match=r"img_size is 224x224.*gives 128x224.*=\[128, 224\]"):
         settled(VIT, **scale)
     with pytest.raises(ValueError, match="img_size is 96x96.*RandomResizedCrop gives 224x224"):
