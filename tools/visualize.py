@@ -82,8 +82,7 @@ def image_size(model: MaskedImageModel, steps: list[dict]) -> tuple[int, int]:
             f"{type(model.backbone).__name__} takes any image size, and the training pipeline has "
             "no RandomResizedCrop that names one"
         )
-    width, height = (scale, scale) if isinstance(scale, int) else scale
-    return height, width
+    return (scale, scale) if isinstance(scale, int) else tuple(scale)
 
 
 def training_images(cfg: Config) -> Config:

@@ -55,6 +55,19 @@ def test_draws_a_picture_per_scale_and_names_them(tmp_path, config, scales, phot
     assert all(min(Image.open(path).size) > 300 for path in written)
 
 
+@pytest.mark.parametrize("config", [CONFIG, A2MIM_CONFIG], ids=["img_size", "crops only"])
+def test_images_have_the_height_and_width_of_the_config(config, photo_folder, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    from visualize import load_images
+
+    cfg = Config.fromfile(config)
+    cfg.image_size = (64, 96)
+    settle_image_size(cfg)
+    cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
+    paths = [str(path) for path in sorted(photo_folder.glob("*.png"))[:2]]
+    assert load_images(paths, cfg, MODELS.build(cfg.model)).shape == (2, 3, 64, 96)
+
+
 def test_images_are_read_as_in_training_whatever_their_channels(tmp_path):
     (tmp_path / "five.py").write_text(
         f"""

@@ -14,23 +14,22 @@ def layers():
     return parent, ours
 
 
-def gradients(layer, x, loss):
-    return torch.autograd.grad(loss, [x, *layer.parameters()])
+def check_same(found, expected, x, layers):
+    """Equal outputs, and equal gradients of the input and of every parameter."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
+    weights = torch.randn_like(found)
+    gradients = [
+        torch.autograd.grad((out * weights).sum(), [x, *layer.parameters()])
+        for out, layer in zip((found, expected), layers, strict=True)
+    ]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-13)
 
 
 def test_for_all_tokens_it_is_the_parent(layers):
     parent, ours = layers
     x = torch.randn(3, 7, 16, dtype=torch.float64, requires_grad=True)
-    expected, found = parent(x), ours(x)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
-    weights = torch.randn_like(found)
-    pairs = zip(
-        gradients(ours, x, (found * weights).sum()),
-        gradients(parent, x, (expected * weights).sum()),
-        strict=True,
-    )
-    for one, other in pairs:
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-13)
+    check_same(ours(x), parent(x), x, (ours, parent))
 
 
 def test_some_tokens_are_the_same_as_among_all(layers):
@@ -38,13 +37,4 @@ def test_some_tokens_are_the_same_as_among_all(layers):
     x = torch.randn(3, 7, 16, dtype=torch.float64, requires_grad=True)
     places = torch.stack([torch.randperm(7)[:4] for _ in range(3)])
     expected = parent(x).gather(1, places[..., None].expand(-1, -1, 16))
-    found = ours(x, places)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
-    weights = torch.randn_like(found)
-    pairs = zip(
-        gradients(ours, x, (found * weights).sum()),
-        gradients(parent, x, (expected * weights).sum()),
-        strict=True,
-    )
-    for one, other in pairs:
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-13)
+    check_same(ours(x, places), expected, x, (ours, parent))
