@@ -86,6 +86,8 @@ setup(
         ],
         # Above that OpenMMLab's mmpretrain imports without its multimodal models (OneDL's: from 5).
         "test": ["pytest>=8", "timm>=1.0", "transformers>=4.40,<4.52"],
+        # JPEGs for pre-training without it are decoded by Pillow.
+        "jpeg": ["simplejpeg>=1.7"],
         "photos": ["scikit-learn>=1.3", "scikit-image>=0.22"],
     },
     classifiers=[

@@ -47,7 +47,7 @@ def test_model_optimiser_and_pipeline_build_and_targets_fit(path):
     build_optim_wrapper(model, cfg.optim_wrapper)
     dataset = cfg.train_dataloader.dataset
     dataset = dataset.get("dataset", dataset)
-    crop = next(step for step in dataset.pipeline if step["type"] == "RandomResizedCrop")
+    crop = next(step for step in dataset.pipeline if step["type"] == "LoadRandomResizedCrop")
     width, height = crop.scale if isinstance(crop.scale, tuple) else (crop.scale, crop.scale)
     assert (height, width) == tuple(getattr(model.backbone, "img_size", (height, width)))
     assert dataset.type in ("ImageNet", "UnlabelledImages") and dataset.type in DATASETS
@@ -157,7 +157,7 @@ def test_the_recipes_of_lomar_and_a2mim(name):
         cfg.train_cfg.max_epochs,
         warmup.end,
         optimizer.betas,
-        cfg.train_dataloader.dataset.pipeline[1].crop_ratio_range[0],
+        cfg.train_dataloader.dataset.pipeline[0].crop_ratio_range[0],
     )
     assert found == OTHER_RECIPES[name] and optimizer.weight_decay == 0.05
     if "vit" in name and "a2mim" in name:

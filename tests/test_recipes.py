@@ -102,14 +102,14 @@ def test_greenmim():
     assert optimizer.lr == 8e-4 and cfg.auto_scale_lr.base_batch_size == 2048
     assert (optimizer.betas, optimizer.weight_decay) == ((0.9, 0.95), 0.05)
     assert (cfg.train_cfg.max_epochs, warmup.end, decay.eta_min) == (800, 40, 0.0)
-    assert cfg.train_dataloader.dataset.pipeline[1].crop_ratio_range == (0.2, 1.0)
+    assert cfg.train_dataloader.dataset.pipeline[0].crop_ratio_range == (0.2, 1.0)
 
 
 @pytest.mark.parametrize("path", **named(A2MIM))
 def test_a2mims_crops_and_first_weights_of_the_decoder(path):
     cfg = Config.fromfile(path)
-    crop = cfg.train_dataloader.dataset.pipeline[1]
-    assert (crop.type, crop.interpolation) == ("RandomResizedCrop", "bilinear")
+    crop = cfg.train_dataloader.dataset.pipeline[0]
+    assert (crop.type, crop.interpolation) == ("LoadRandomResizedCrop", "bilinear")
     neck = MODELS.build(cfg.model).neck
     neck.init_weights()
     assert neck.pred.weight.std().item() == pytest.approx(0.02, rel=0.02)

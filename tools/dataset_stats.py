@@ -12,7 +12,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, TRANSFORMS
 from tqdm import tqdm
 
-from localmim.data import LoadBands, LoadImage, UnlabelledImages
+from localmim.data import LoadBands, LoadImage, ShardedImages, UnlabelledImages
+from localmim.data.cropping import whole_image_loader
 from localmim.data.statistics import FolderStatistics, files_statistics, folder_statistics
 from localmim.data.unlabelled import EXTENSIONS
 
@@ -108,8 +109,10 @@ def open_place(args: argparse.Namespace) -> tuple[list[str], BaseTransform]:
     settings = cfg.train_dataloader.dataset
     while "dataset" in settings:
         settings = settings["dataset"]
-    loader = TRANSFORMS.build(settings["pipeline"][0])
+    loader = TRANSFORMS.build(whole_image_loader(settings["pipeline"][0]))
     dataset = DATASETS.build(settings | {"pipeline": []})
+    if isinstance(dataset, ShardedImages):
+        raise ValueError("this config reads shards: give the folder that they were made of instead")
     return [dataset.get_data_info(idx)["img_path"] for idx in range(len(dataset))], loader
 
 
@@ -131,9 +134,7 @@ def config_lines(found: FolderStatistics, loader: BaseTransform) -> str:
     wide = [values for dtype, values in found.ranges.items() if dtype != "uint8"]
     if isinstance(loader, LoadImage) and loader.value_range is not None:
         low, high = loader.value_range
-        lines.append(
-            f'train_pipeline[0] = dict(type="LoadImage", value_range=({low:.6g}, {high:.6g}))'
-        )
+        lines.append(f'train_pipeline[0]["value_range"] = ({low:.6g}, {high:.6g})')
     elif isinstance(loader, LoadImage) and wide:
         least, most = min(low for _, low, _ in wide), max(high for _, _, high in wide)
         lines += [

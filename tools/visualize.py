@@ -17,8 +17,10 @@ from tqdm import tqdm
 
 from localmim.analysis import reconstruction_figures
 from localmim.checkpoints import load_from_file, load_into
+from localmim.data.cropping import whole_image_loader
 from localmim.data.unlabelled import EXTENSIONS
 from localmim.engine import settle_image_size
+from localmim.engine.image_size import CROPS, name_of
 from localmim.models import MaskedImageModel
 
 
@@ -76,11 +78,11 @@ def image_size(model: MaskedImageModel, steps: list[dict]) -> tuple[int, int]:
     """(height, width) in pixels: the backbone's, or of the training's crops where it has none."""
     if hasattr(model.backbone, "img_size"):
         return model.backbone.img_size
-    scale = next((step["scale"] for step in steps if step["type"] == "RandomResizedCrop"), None)
+    scale = next((step["scale"] for step in steps if name_of(step["type"]) in CROPS), None)
     if scale is None:
         raise ValueError(
             f"{type(model.backbone).__name__} takes any image size, and the training pipeline has "
-            "no RandomResizedCrop that names one"
+            f"no {' or '.join(CROPS)} that names one"
         )
     return (scale, scale) if isinstance(scale, int) else tuple(scale)
 
@@ -99,7 +101,7 @@ def load_images(paths: list[str], cfg: Config, model: MaskedImageModel) -> torch
     """
     steps = training_images(cfg).pipeline
     height, width = image_size(model, steps)
-    loader = dict(steps[0])
+    loader = whole_image_loader(steps[0])
     if loader["type"] == "LoadImageFromFile":
         loader["ignore_empty"] = False
         loader.setdefault("imdecode_backend", "pillow")  # which says what is wrong with a file

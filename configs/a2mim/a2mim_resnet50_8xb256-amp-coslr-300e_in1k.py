@@ -21,8 +21,8 @@ model = dict(
 )
 
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].crop_ratio_range = (0.8, 1.0)
-train_pipeline[1].interpolation = "bilinear"
+train_pipeline[0].crop_ratio_range = (0.8, 1.0)
+train_pipeline[0].interpolation = "bilinear"
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 optim_wrapper = dict(

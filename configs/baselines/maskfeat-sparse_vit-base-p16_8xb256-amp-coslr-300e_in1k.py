@@ -9,7 +9,7 @@ model = dict(
 )
 
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].crop_ratio_range = (0.5, 1.0)
+train_pipeline[0].crop_ratio_range = (0.5, 1.0)
 train_dataloader = dict(batch_size=256, dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=1.6e-3, betas=(0.9, 0.999)), clip_grad=dict(max_norm=0.02))
 param_scheduler = _base_.param_scheduler

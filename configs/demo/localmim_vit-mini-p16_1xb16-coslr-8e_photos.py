@@ -18,7 +18,7 @@ model = dict(
 
 image_size = 96
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].crop_ratio_range = (0.4, 1.0)
+train_pipeline[0].crop_ratio_range = (0.4, 1.0)
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,

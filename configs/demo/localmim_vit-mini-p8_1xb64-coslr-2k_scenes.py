@@ -21,7 +21,7 @@ model = dict(
 
 image_size = 64
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].crop_ratio_range = (0.5, 1.0)
+train_pipeline[0].crop_ratio_range = (0.5, 1.0)
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,

@@ -1,15 +1,23 @@
 """Images with any number of bands: TIFFs and NumPy arrays as floats."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from .reading import MAX_PIXELS, check_pixels
+from .reading import MAX_PIXELS, check_pixels, open_file
 from .unusable import Reason, UnusableImage, explained
+
+Check = Callable[[tuple[int, ...], np.dtype], bool]  # of shape and type; whether channels are first
 
 
 def stored_bands(
-    path: str, channels: int, channels_first: bool | None = None, max_pixels: int = MAX_PIXELS
+    path: str,
+    channels: int,
+    channels_first: bool | None = None,
+    max_pixels: int = MAX_PIXELS,
+    content: bytes | None = None,
 ) -> np.ndarray:
     """The values of a .npy, .tif or .tiff file as they are stored, (H, W, channels).
 
@@ -20,6 +28,7 @@ def stored_bands(
         channels: number of bands.
         channels_first: whether the file is (channels, H, W); None if its shape tells.
         max_pixels: what has more is refused.
+        content: of the file, where it is already in memory; then ``path`` is but its name.
 
     Raises:
         UnusableImage: the file is missing, damaged, too large or of another shape or type.
@@ -43,11 +52,11 @@ def stored_bands(
         check_pixels(width, height, max_pixels)
         return first
 
-    with explained(path):
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise UnusableImage(Reason.EMPTY)
-        values, first = read(path, check)
+    with open_file(path, content) as file, explained(path):
+        if not file.read(1):
+            raise UnusableImage(Reason.EMPTY)
+        file.seek(0)
+        values, first = read(file, check)
         return np.moveaxis(values, 0, -1) if first else values.reshape(*values.shape[:2], channels)
 
 
@@ -59,20 +68,25 @@ def _import_tifffile():
     return tifffile
 
 
-def _read_npy(path: str, check) -> tuple[np.ndarray, bool]:
-    header = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(header, np.ndarray):
+def _read_npy(file: BinaryIO, check: Check) -> tuple[np.ndarray, bool]:
+    if file.read(4) == b"PK\3\4":
         raise UnusableImage(Reason.NO_IMAGE, "an archive of arrays")
-    first = check(header.shape, header.dtype)
-    del header  # a file that shrinks while it is mapped is a bus error, so it is read
-    return np.load(path, allow_pickle=False), first
+    file.seek(0)
+    version = np.lib.format.read_magic(file)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+        version, np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read_header(file)
+    first = check(shape, dtype)
+    file.seek(0)
+    return np.load(file, allow_pickle=False), first
 
 
-def _read_tiff(path: str, check) -> tuple[np.ndarray, bool]:
+def _read_tiff(file: BinaryIO, check: Check) -> tuple[np.ndarray, bool]:
     tifffile = _import_tifffile()
     try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
+        with tifffile.TiffFile(file) as tiff:
+            series = tiff.series[0]
             first = check(series.shape, series.dtype)
             return series.asarray(), first
     except tifffile.TiffFileError as error:
@@ -105,6 +119,7 @@ def read_bands(
     nodata: float | None = None,
     fill: float | None = None,
     max_pixels: int = MAX_PIXELS,
+    content: bytes | None = None,
 ) -> np.ndarray:
     """Read the bands of a file as floats; see :func:`stored_bands`.
 
@@ -115,7 +130,7 @@ def read_bands(
     Returns:
         float32, (H, W, channels), finite.
     """
-    stored = stored_bands(path, channels, channels_first, max_pixels)
+    stored = stored_bands(path, channels, channels_first, max_pixels, content)
     with np.errstate(over="ignore"):  # what is no float32 counts as infinity
         values = np.ascontiguousarray(stored, dtype=np.float32)
     missing = ~np.isfinite(values)

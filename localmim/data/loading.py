@@ -10,6 +10,25 @@ from .bands import read_bands
 from .reading import MAX_PIXELS, read_image
 
 
+def check_reading(
+    value_range: Sequence[float] | None, max_pixels: int
+) -> tuple[tuple[float, float] | None, int]:
+    """The settings that all transforms have which read images of any kind.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    if value_range is not None:
+        value_range = tuple(value_range)
+        finite = all(isinstance(x, (int, float)) and math.isfinite(x) for x in value_range)
+        if len(value_range) != 2 or not finite or value_range[0] >= value_range[1]:
+            raise ValueError(
+                f"value_range must be (low, high), finite, low < high, got {value_range}"
+            )
+    _check_pixels(max_pixels)
+    return value_range, max_pixels
+
+
 def _check_pixels(max_pixels: int) -> None:
     if not isinstance(max_pixels, int) or max_pixels < 1:
         raise ValueError(f"max_pixels must be an int, 1 or more, got {max_pixels!r}")
@@ -24,7 +43,8 @@ class LoadImage(BaseTransform):
     JPEGs of more than 64 million pixels are decoded at a part of their size, and what gives no
     image says why. EXIF turns are followed.
 
-    Required keys: img_path. Added: img (uint8, (H, W, 3), BGR), img_shape and ori_shape (H, W).
+    Required keys: img_path; img_bytes, the content of the file, if it has been read already.
+    Added: img (uint8, (H, W, 3), BGR), img_shape and ori_shape (H, W).
 
     Args:
         value_range: (low, high), which become 0 and 255, of images with more than 8 bits a channel.
@@ -41,18 +61,11 @@ class LoadImage(BaseTransform):
     def __init__(
         self, value_range: Sequence[float] | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
-        if value_range is not None:
-            value_range = tuple(value_range)
-            finite = all(isinstance(x, (int, float)) and math.isfinite(x) for x in value_range)
-            if len(value_range) != 2 or not finite or value_range[0] >= value_range[1]:
-                raise ValueError(
-                    f"value_range must be (low, high), finite, low < high, got {value_range}"
-                )
-        _check_pixels(max_pixels)
-        self.value_range, self.max_pixels = value_range, max_pixels
+        self.value_range, self.max_pixels = check_reading(value_range, max_pixels)
 
     def transform(self, results: dict) -> dict:
-        image = read_image(results["img_path"], self.value_range, self.max_pixels)
+        path, content = results["img_path"], results.get("img_bytes")
+        image = read_image(path, self.value_range, self.max_pixels, content)
         return results | dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
     def __repr__(self) -> str:
@@ -65,8 +78,9 @@ class LoadBands(BaseTransform):
 
     The following RandomResizedCrop needs ``backend="cv2"`` and any interpolation but "area".
 
-    Required keys: img_path. Added: img (float32, (H, W, channels), in the order of the file),
-    img_shape and ori_shape (H, W).
+    Required keys: img_path; img_bytes, the content of the file, if it has been read already.
+    Added: img (float32, (H, W, channels), in the order of the file), img_shape and ori_shape
+    (H, W).
 
     Args:
         channels: number of bands; files with another number are unusable.
@@ -102,7 +116,8 @@ class LoadBands(BaseTransform):
         )
 
     def transform(self, results: dict) -> dict:
-        image = read_bands(results["img_path"], **self.settings)
+        content = results.get("img_bytes")
+        image = read_bands(results["img_path"], **self.settings, content=content)
         return results | dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
     def __repr__(self) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -39,7 +41,22 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def open_image(path: str, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile]:
+def open_file(path: str, content: bytes | None = None) -> Iterator[BinaryIO]:
+    """Open a file for reading, or its content where somebody has read that already.
+
+    Raises:
+        UnusableImage: the file cannot be opened.
+    """
+    with explained(path):
+        file = open(path, "rb") if content is None else BytesIO(content)  # noqa: SIM115
+    with file:
+        yield file
+
+
+@contextmanager
+def open_image(
+    path: str, max_pixels: int = MAX_PIXELS, content: bytes | None = None
+) -> Iterator[ImageFile]:
     """Open an image file and read its header: format, mode and size (before EXIF turns it).
 
     The file is read through its handle, never mapped: one that shrinks meanwhile is truncated, and
@@ -48,19 +65,19 @@ def open_image(path: str, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile]:
     Args:
         path: of the file.
         max_pixels: what has more is refused, before memory is taken for it.
+        content: of the file, where it is already in memory; then ``path`` is but its name.
 
     Raises:
         UnusableImage: the file cannot be opened, or is no image.
     """
-    with explained(path):
-        file = open(path, "rb")  # noqa: SIM115  (closed below)
-    with file:
+    with open_file(path, content) as file:
         with explained(path):
-            image = _opened(file, max_pixels)
+            image = identify(file, max_pixels)
         yield image
 
 
-def _opened(file, max_pixels: int) -> ImageFile:
+def identify(file: BinaryIO, max_pixels: int) -> ImageFile:
+    """Read the header of a file that is open; see :func:`open_image`."""
     start = file.read(4)
     if not start:
         raise UnusableImage(Reason.EMPTY)
@@ -94,7 +111,10 @@ def check_pixels(width: int, height: int, max_pixels: int) -> None:
 
 
 def decode(
-    image: ImageFile, path: str, value_range: tuple[float, float] | None = None
+    image: ImageFile,
+    path: str,
+    value_range: tuple[float, float] | None = None,
+    reduction: int = 1,
 ) -> Image.Image:
     """An opened image as 8-bit RGB, upright as EXIF says, without transparency.
 
@@ -104,6 +124,7 @@ def decode(
         value_range: (low, high), which become 0 and 255, of images with more than 8 bits a
             channel. By default 0 and the greatest value that such a file can hold; floats, signed
             and 32-bit integers have no default.
+        reduction: 1, 2, 4 or 8; JPEGs are decoded at 1/reduction of each side, rounded up.
 
     Raises:
         UnusableImage: the file is damaged, its values need a range or are no numbers, or its kind
@@ -111,7 +132,7 @@ def decode(
     """
     with explained(path):
         if top_value(image) == 255:
-            _draft(image)
+            _draft(image, reduction)
             image.load()
             pixels = image
         else:
@@ -135,23 +156,34 @@ def _from_wide(image: ImageFile, path: str, value_range: tuple[float, float] | N
     return Image.fromarray(to_8_bits(values, *(value_range or (0, top))))
 
 
-def _draft(image: ImageFile) -> None:
-    """Have a huge JPEG decoded at a part of its size."""
+def least_reduction(width: int, height: int) -> int:
+    """1, 2, 4 or 8: by what both sides of a JPEG are at least divided, so that memory holds it."""
+    return next((n for n in (1, 2, 4) if width * height <= DRAFT_PIXELS * n**2), 8)
+
+
+def _draft(image: ImageFile, reduction: int) -> None:
+    """Have a JPEG decoded at a part of its size."""
     width, height = image.size
-    part = next((n for n in (1, 2, 4) if width * height <= DRAFT_PIXELS * n**2), 8)
-    if part > 1:
-        image.draft(None, (width // part, height // part))
+    reduction = max(reduction, least_reduction(width, height))
+    if reduction > 1:
+        # Pillow takes the largest reduction that leaves no less than this, and rounds up.
+        image.draft(None, (max(width // reduction, 1), max(height // reduction, 1)))
+
+
+def turn_of(image: ImageFile) -> int:
+    """How a file's EXIF says that its image is turned, 1 (not) to 8; a broken one says nothing."""
+    if image.format == "TIFF":  # turned by the decoders
+        return 1
+    try:
+        turn = image.getexif().get(_ORIENTATION)
+        return turn if turn in _TURNS else 1
+    except Exception:  # of any kind, like what may be written there
+        return 1
 
 
 def _upright(image: Image.Image, source: ImageFile) -> Image.Image:
-    """Turned as the EXIF of its file says; a broken EXIF says nothing."""
-    if source.format == "TIFF":  # turned by the decoders
-        return image
-    try:
-        turn = _TURNS.get(source.getexif().get(_ORIENTATION))
-    except Exception:  # of any kind, like what may be written there
-        return image
-    return image if turn is None else image.transpose(turn)
+    turn = turn_of(source)
+    return image if turn == 1 else image.transpose(_TURNS[turn])
 
 
 def _flattened(image: Image.Image) -> Image.Image:
@@ -182,6 +214,7 @@ def read_image(
     path: str,
     value_range: tuple[float, float] | None = None,
     max_pixels: int = MAX_PIXELS,
+    content: bytes | None = None,
 ) -> np.ndarray:
     """Read an image file of any kind as 8-bit colour; see :func:`open_image`, :func:`decode`.
 
@@ -191,5 +224,5 @@ def read_image(
     Raises:
         UnusableImage: the reason, and what would help.
     """
-    with open_image(path, max_pixels) as image, explained(path):
+    with open_image(path, max_pixels, content) as image, explained(path):
         return to_array(decode(image, path, value_range))

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from .config_arguments import accepted_arguments, resolve, texts_of
 from .config_names import read_config_file
+from .image_size import name_of, training_steps
 
 # What libraries and tools read at the top of a config, beside the runner's arguments.
 _KNOWN = {
@@ -93,6 +94,7 @@ def check_config(cfg: Config) -> None:
     if isinstance(paramwise, Mapping) and (found := resolve(constructor, scope)):
         _check_keys(paramwise, texts_of(found), "optim_wrapper.paramwise_cfg")
     _check_values(settings)
+    _check_mirroring(settings, scope)
 
 
 def _get(cfg: Mapping[str, Any], path: str) -> Any:
@@ -200,3 +202,19 @@ def _check_values(cfg: Mapping[str, Any]) -> None:
 def _check_positive(path: str, number: Any) -> None:
     if isinstance(number, (int, float)) and number <= 0:
         raise ValueError(f"{path}: {number} must be positive")
+
+
+def _check_mirroring(cfg: Mapping[str, Any], scope: str) -> None:
+    """PackImage leaves mirroring to a preprocessor, and not every one does it."""
+    from localmim.models import MIMDataPreprocessor
+
+    packs = [step for step in training_steps(cfg) if name_of(step["type"]) == "PackImage"]
+    given = _get(cfg, "model.data_preprocessor") or cfg.get("data_preprocessor") or {}
+    kind = given.get("type") if isinstance(given, Mapping) else type(given)
+    found = resolve(kind, scope) if kind is not None else None
+    if packs and not (isinstance(found, type) and issubclass(found, MIMDataPreprocessor)):
+        raise ValueError(
+            f"data_preprocessor: {kind and name_of(kind)} does not mirror the images that "
+            "PackImage of the training pipeline marks: set data_preprocessor.type="
+            "MIMDataPreprocessor, or RandomFlip and PackInputs instead of PackImage"
+        )

@@ -190,7 +190,7 @@ def _image_paths(batches: Iterable[Any]) -> tuple[tuple[str, ...], tuple[str, ..
     for batch in batches:
         batch = batch if isinstance(batch, Mapping) else {}
         samples, images = batch.get("data_samples") or (), batch.get("inputs")
-        names = [str(sample.get("img_path")) for sample in samples]
+        names = list(batch.get("img_path") or (str(sample.get("img_path")) for sample in samples))
         paths.extend(names)
         if isinstance(images, (Tensor, Sequence)) and len(images) == len(names):
             broken.extend(_not_finite(zip(names, images, strict=True)))

@@ -1,10 +1,13 @@
 """One setting for the size of the images of pre-training: ``image_size`` of a config."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
+
+CROPS = ("LoadRandomResizedCrop", "RandomResizedCrop")
 
 
 def settle_image_size(cfg: Config) -> None:
@@ -12,8 +15,8 @@ def settle_image_size(cfg: Config) -> None:
 
     ``image_size`` of the config, an int or (height, width) in pixels, sets
     ``model.backbone.img_size`` (if the backbone has such an argument) and the ``scale`` of every
-    RandomResizedCrop of the training pipeline; mmpretrain's counts (height, width), too. Without
-    it the two have to agree. Configs of other models are left alone.
+    random crop (``CROPS``) of the training pipeline; mmpretrain's counts (height, width), too.
+    Without it the two have to agree. Configs of other models are left alone.
 
     Args:
         cfg: of a training.
@@ -25,7 +28,8 @@ def settle_image_size(cfg: Config) -> None:
     model = cfg.get("model") or {}
     if "mask_generator" not in model:
         return
-    backbone, crops = model["backbone"], _crops(cfg)
+    backbone = model["backbone"]
+    crops = [step for step in training_steps(cfg) if name_of(step["type"]) in CROPS]
     if (size := cfg.get("image_size")) is not None:
         size = _pair("image_size", size)
         given = backbone.get("img_size")
@@ -37,7 +41,7 @@ def settle_image_size(cfg: Config) -> None:
             )
         if not crops:
             raise ValueError(
-                f"image_size {_text(size)} has no RandomResizedCrop in the training pipeline to "
+                f"image_size {_text(size)} has no {' or '.join(CROPS)} in the training pipeline to "
                 "set: leave it out, and set model.backbone.img_size and the pipeline's own steps"
             )
         if _default_size(backbone) is not None:
@@ -47,12 +51,17 @@ def settle_image_size(cfg: Config) -> None:
     _compare(backbone, crops)
 
 
-def _crops(cfg: Config) -> list[dict]:
+def training_steps(cfg: Mapping[str, Any]) -> list[dict]:
+    """The pipeline of a config's training images, of the data set within wrappers."""
     dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
-    while "dataset" in dataset:
-        dataset = dataset["dataset"]
-    steps = dataset.get("pipeline") or []
-    return [step for step in steps if _named(step["type"]) == "RandomResizedCrop"]
+    while isinstance(inner := dataset.get("dataset"), Mapping):
+        dataset = inner
+    return dataset.get("pipeline") or []
+
+
+def name_of(kind: str | type) -> str:
+    """Of a type in a config, which may be the class itself."""
+    return kind if isinstance(kind, str) else kind.__name__
 
 
 def _compare(backbone: dict, crops: list[dict]) -> None:
@@ -65,8 +74,8 @@ def _compare(backbone: dict, crops: list[dict]) -> None:
         if scale != size:
             raise ValueError(
                 f"model.backbone.img_size is {_text(size)} (height x width) but the training "
-                f"pipeline's RandomResizedCrop gives {_text(scale)} (its scale is (height, width))"
-                f": set image_size={list(scale)} instead of both"
+                f"pipeline's {name_of(crop['type'])} gives {_text(scale)} (its scale is (height, "
+                f"width)): set image_size={list(scale)} instead of both"
             )
 
 
@@ -79,10 +88,6 @@ def _default_size(backbone: dict) -> Any:
         if parameter is not None:
             return parameter.default
     return None
-
-
-def _named(kind: str | type) -> str:
-    return kind if isinstance(kind, str) else kind.__name__
 
 
 def _pair(name: str, size: Any) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from .backbones import (
     SparseViT,
 )
 from .classifiers import KNNClassifier, LinearProbe
+from .data_preprocessor import MIMDataPreprocessor
 from .heads import FrequencyHead, ReconstructionHead
 from .localmim import LocalMIM
 from .lomar import LoMaR
@@ -27,6 +28,7 @@ __all__ = [
     "LoMaR",
     "LocalDecoders",
     "LocalMIM",
+    "MIMDataPreprocessor",
     "MaskedConvNeXt",
     "MaskedImageModel",
     "MaskedResNet",

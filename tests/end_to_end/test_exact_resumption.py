@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from runs import config, run, start_two_processes
+from tars import write_shards
 
 from localmim.checkpoints import load_from_file
 
@@ -81,6 +82,21 @@ def test_training_by_iterations(tmp_path, photo_folder, sampler, accumulated):
 
     def make(work_dir, **changes):
         return by_iteration(work_dir, photo_folder, sampler, **settings | changes)
+
+    run(make(tmp_path / "whole"))
+    for iteration, workers in WORKERS[1:3]:
+        resume(make, tmp_path, iteration, f"from_{iteration}", **workers)
+
+
+def test_training_from_shards(tmp_path, photo_folder):
+    write_shards(photo_folder, tmp_path / "shards", 3)
+
+    def make(work_dir, **changes):
+        cfg = config(work_dir, tmp_path / "shards", **EPOCHS | changes)
+        cfg.train_dataloader.dataset.type = "ShardedImages"
+        sampler = dict(type="BlockShuffleSampler", block_size=2, blocks=2)
+        cfg.train_dataloader.sampler = sampler
+        return cfg
 
     run(make(tmp_path / "whole"))
     for iteration, workers in WORKERS[1:3]:

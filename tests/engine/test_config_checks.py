@@ -74,8 +74,8 @@ def test_keys_of_lists_are_named_by_number():
     ):
         check_config(cfg)
     cfg = Config.fromfile(VIT)
-    cfg.train_dataloader.dataset.pipeline[1]["scales"] = 3
-    with pytest.raises(ValueError, match=r"pipeline\.1\.scales: .*pipeline\.1\.scale\?"):
+    cfg.train_dataloader.dataset.pipeline[0]["scales"] = 3
+    with pytest.raises(ValueError, match=r"pipeline\.0\.scales: .*pipeline\.0\.scale\?"):
         check_config(cfg)
 
 
@@ -163,3 +163,16 @@ def test_a_config_that_a_run_has_written_down_is_a_config(tmp_path, path):
         (tmp_path / "mistaken.py").write_text(f"{text}\n{mistake}\n")
         with pytest.raises(ValueError, match=f"{mistake.split()[0]}: .*did you mean"):
             check_config(Config.fromfile(tmp_path / "mistaken.py"))
+
+
+def test_images_that_nobody_would_mirror_are_refused():
+    cfg = Config.fromfile(VIT)
+    cfg.data_preprocessor.type = "ClsDataPreprocessor"
+    with pytest.raises(ValueError, match="ClsDataPreprocessor does not mirror.*MIMDataPrep"):
+        check_config(cfg)
+    cfg.train_dataloader.dataset.pipeline[1] = dict(type="PackInputs")
+    check_config(cfg)
+    cfg = Config.fromfile(VIT)
+    cfg.model.data_preprocessor = dict(type="ClsDataPreprocessor")
+    with pytest.raises(ValueError, match="data_preprocessor: ClsDataPreprocessor"):
+        check_config(cfg)

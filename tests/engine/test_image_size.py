@@ -1,10 +1,11 @@
+from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmpretrain.registry import TRANSFORMS
+from PIL import Image
 
 from localmim.checkpoints.origin import origin_of
 from localmim.engine import settle_image_size
@@ -26,8 +27,11 @@ def test_backbone_and_crops_follow_one_setting():
     cfg = settled(VIT, image_size=[128, 224])
     assert cfg.model.backbone.img_size == (128, 224)
     init_default_scope("mmpretrain")
-    crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
-    assert crop(dict(img=np.zeros((300, 300, 3), np.uint8)))["img"].shape == (128, 224, 3)
+    crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[0])
+    image = BytesIO()
+    Image.new("RGB", (300, 300)).save(image, "PNG")
+    cropped = crop(dict(img_path="", img_bytes=image.getvalue()))
+    assert cropped["img"].shape == (128, 224, 3)
 
 
 def test_the_runner_settles_it_and_its_checkpoints_say_it(tmp_path):
@@ -44,12 +48,12 @@ def test_the_runner_settles_it_and_its_checkpoints_say_it(tmp_path):
 def test_a_backbone_of_any_size_has_crops_only():
     cfg = settled(RESNET, image_size=160)
     assert "img_size" not in cfg.model.backbone
-    assert cfg.train_dataloader.dataset.pipeline[1].scale == (160, 160)
+    assert cfg.train_dataloader.dataset.pipeline[0].scale == (160, 160)
 
 
 def test_data_sets_inside_others_are_reached():
     cfg = settled(REPEATED, image_size=64)
-    assert cfg.train_dataloader.dataset.dataset.pipeline[1].scale == (64, 64)
+    assert cfg.train_dataloader.dataset.dataset.pipeline[0].scale == (64, 64)
 
 
 def test_what_is_settled_stays_so():
@@ -65,10 +69,10 @@ def test_configs_of_other_models_are_left_alone():
 
 
 def test_sizes_that_differ_are_refused_by_the_names_of_both():
-    scale = {"train_dataloader.dataset.pipeline.1.scale": (128, 224)}
+    scale = {"train_dataloader.dataset.pipeline.0.scale": (128, 224)}
     with pytest.raises(ValueError, match=r"img_size is 224x224.*gives 128x224.*=\[128, 224\]"):
         settled(VIT, **scale)
-    with pytest.raises(ValueError, match="img_size is 96x96.*RandomResizedCrop gives 224x224"):
+    with pytest.raises(ValueError, match="img_size is 96x96.*LoadRandomResizedCrop gives 224x224"):
         settled(VIT, **{"model.backbone.img_size": 96})
     with pytest.raises(ValueError, match="image_size is 64x64.*model.backbone.img_size 96x96"):
         settled(VIT, image_size=64, **{"model.backbone.img_size": 96})
@@ -84,5 +88,5 @@ def test_what_is_no_size_is_refused(size):
 def test_a_size_without_a_crop_to_set_is_refused():
     cfg = Config.fromfile(CONFIGS / VIT)
     cfg.image_size, cfg.train_dataloader.dataset.pipeline = 64, [dict(type="PackInputs")]
-    with pytest.raises(ValueError, match="has no RandomResizedCrop in the training pipeline"):
+    with pytest.raises(ValueError, match="has no LoadRandomResizedCrop or RandomRes.* in the tr"):
         settle_image_size(cfg)

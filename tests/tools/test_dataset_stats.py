@@ -29,7 +29,7 @@ def tell(main, capsys):
         main([str(argument) for argument in arguments])
         out = capsys.readouterr().out
         return out, Config.fromstring(
-            "train_pipeline = [None]\n" + out.split("For the config:\n")[1], ".py"
+            "train_pipeline = [dict()]\n" + out.split("For the config:\n")[1], ".py"
         )
 
     return call
@@ -113,7 +113,7 @@ def test_the_range_of_values_and_what_follows_from_it(tell, tmp_path):
 
     out, cfg = tell(tmp_path, "--workers", 1, "--value-range", 0, 500)
     assert "1 unusable: values without a number" in out
-    assert cfg.train_pipeline == [dict(type="LoadImage", value_range=(0, 500))]
+    assert cfg.train_pipeline == [dict(value_range=(0, 500))]
     agree(cfg, [zoo.grey(zoo.eight_bits(image, 0, 500)) for image in [*values, floats]])
 
 

@@ -74,8 +74,11 @@ def test_images_are_read_as_in_training_whatever_their_channels(tmp_path):
 _base_ = "{CONFIG}"
 data_preprocessor = dict(mean=[120.0] * 5, std=[60.0] * 5, to_rgb=False)
 model = dict(backbone=dict(in_channels=5))
-train_pipeline = _base_.train_pipeline
-train_pipeline[0] = dict(type="LoadBands", channels=5)
+train_pipeline = [
+    dict(type="LoadBands", channels=5),
+    dict(type="RandomResizedCrop", scale=96, backend="cv2"),
+    dict(type="PackImage"),
+]
 train_dataloader = dict(
     dataset=dict(dataset=dict(pipeline=train_pipeline, extensions=(".npy", ".tif")))
 )

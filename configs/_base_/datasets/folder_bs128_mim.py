@@ -3,23 +3,20 @@
 # Files that give no image are skipped, counted and listed in unusable_images.tsv of the work dir.
 # Usually modified: data_root, batch_size, num_workers, the crop's scale and ratio.
 data_preprocessor = dict(
-    type="ClsDataPreprocessor",
+    type="MIMDataPreprocessor",
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True,
 )
 
 train_pipeline = [
-    dict(type="LoadImage"),
     dict(
-        type="RandomResizedCrop",
+        type="LoadRandomResizedCrop",
         scale=224,
         crop_ratio_range=(0.2, 1.0),
-        backend="pillow",
         interpolation="bicubic",
     ),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackInputs"),
+    dict(type="PackImage", flip_prob=0.5),
 ]
 
 train_dataloader = dict(

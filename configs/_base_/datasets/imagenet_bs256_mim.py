@@ -1,23 +1,20 @@
 # ImageNet-1K for masked-image pre-training; 256 images per GPU.
 # Usually modified: data_root, batch_size, num_workers, the crop's scale.
 data_preprocessor = dict(
-    type="ClsDataPreprocessor",
+    type="MIMDataPreprocessor",
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True,
 )
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
     dict(
-        type="RandomResizedCrop",
+        type="LoadRandomResizedCrop",
         scale=224,
         crop_ratio_range=(0.2, 1.0),
-        backend="pillow",
         interpolation="bicubic",
     ),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackInputs"),
+    dict(type="PackImage", flip_prob=0.5),
 ]
 
 train_dataloader = dict(

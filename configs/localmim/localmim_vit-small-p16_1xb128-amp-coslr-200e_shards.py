@@ -1,0 +1,16 @@
+# LocalMIM ViT-S on unlabelled images in tar shards, for very many files and network file systems:
+#   python tools/make_shards.py FOLDER SHARDS
+#   python tools/train.py THIS_FILE --cfg-options train_dataloader.dataset.data_root=SHARDS
+_base_ = [
+    "../_base_/models/localmim_vit-base-p16.py",
+    "../_base_/datasets/shards_bs128_mim.py",
+    "../_base_/schedules/adamw_coslr_mim.py",
+    "../_base_/default_runtime.py",
+]
+
+# mmpretrain's "small" is 768 wide; "deit-small" is the usual ViT-S.
+model = dict(backbone=dict(arch="deit-small"))
+
+train_cfg = dict(max_epochs=200)
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].end = param_scheduler[1].begin = 10  # warm-up

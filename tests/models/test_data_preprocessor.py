@@ -1,0 +1,32 @@
+import pytest
+import torch
+from mmpretrain.models import ClsDataPreprocessor
+from mmpretrain.registry import MODELS
+
+from localmim.models import MIMDataPreprocessor
+
+SETTINGS = dict(mean=[1.0, 2.0, 3.0], std=[2.0, 4.0, 8.0], to_rgb=True)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("stacked", [True, False])
+def test_marked_images_are_mirrored_and_all_are_normalised(device, stacked):
+    preprocessor = MODELS.build(dict(type="MIMDataPreprocessor", **SETTINGS)).to(device)
+    images = torch.randint(0, 256, (4, 3, 6, 5), dtype=torch.uint8)
+    mirrored = torch.tensor([True, False, False, True])
+    batch = dict(inputs=images, mirrored=mirrored, img_path=["a"] * 4)
+    if not stacked:
+        batch.update(inputs=list(images), mirrored=mirrored.tolist())
+    found = preprocessor(batch, training=True)
+    rgb = images.numpy()[:, ::-1].astype(float)
+    rgb[[0, 3]] = rgb[[0, 3], ..., ::-1]
+    mean, std = (torch.tensor(SETTINGS[name]).view(3, 1, 1).numpy() for name in ("mean", "std"))
+    assert torch.allclose(found["inputs"].cpu().double(), torch.tensor((rgb - mean) / std))
+    assert found["data_samples"] is None and found["inputs"].device.type == device
+    assert torch.equal(batch["inputs"][0], images[0])  # the batch is left as it was
+
+
+def test_other_batches_are_treated_as_by_mmpretrain():
+    images = torch.randint(0, 256, (2, 3, 6, 5), dtype=torch.uint8)
+    found = MIMDataPreprocessor(**SETTINGS)(dict(inputs=images))["inputs"]
+    assert torch.equal(found, ClsDataPreprocessor(**SETTINGS)(dict(inputs=images))["inputs"])
