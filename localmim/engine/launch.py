@@ -13,6 +13,8 @@ from mmengine.dist import init_dist
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from .sharding import WRAPPER
+
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the config, and the arguments that every run of one takes."""
@@ -91,4 +93,5 @@ def _join_processes(cfg: Config) -> None:
     if (seconds := settings.get("timeout")) is not None:
         place["timeout"] = timedelta(seconds=seconds)
     torch.distributed.init_process_group("gloo", **place)
-    cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)
+    if (cfg.get("model_wrapper_cfg") or {}).get("type") != WRAPPER:
+        cfg.model_wrapper_cfg = dict(type="MMDistributedDataParallel", device_ids=None)

@@ -7,12 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.dist import broadcast, is_main_process
-from mmengine.model import is_model_wrapper, revert_sync_batchnorm
-from mmengine.optim import BaseOptimWrapper, OptimWrapper
+from mmengine.dist import is_main_process
+from mmengine.optim import OptimWrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -21,7 +19,6 @@ from torch.utils.data import DataLoader
 from localmim.checkpoints import (
     FitReport,
     compare_state_dicts,
-    init_weights,
     why_not_started,
     why_not_whole,
 )
@@ -29,10 +26,9 @@ from localmim.checkpoints import (
 from .checkpoint_writer import CheckpointWriter
 from .config_checks import check_config
 from .data_checks import check_data_paths
-from .finite_steps import FiniteStepsHook
-from .guarded_step import guard
 from .image_size import settle_image_size
 from .loops import ResumableEpochLoop, ResumableIterLoop
+from .model_setup import ModelSetup
 from .preemption import StopRequest
 from .resuming import (
     check_is_training,
@@ -53,7 +49,7 @@ _LOOPS = {"EpochBasedTrainLoop": ResumableEpochLoop, "IterBasedTrainLoop": Resum
 
 
 @RUNNERS.register_module()
-class LocalMIMRunner(Runner):
+class LocalMIMRunner(ModelSetup):
     """The runner of every config here (``runner_type = "LocalMIMRunner"``), in any scope.
 
     It differs from mmengine's in these places:
@@ -71,6 +67,10 @@ class LocalMIMRunner(Runner):
     - updates whose gradients are not finite are skipped, if a FiniteStepsHook tells of them;
     - keys of the config that nobody reads, and data that does not exist, are errors before anything
       else;
+    - ``activation_checkpointing=True`` and ``compile=True`` are of the blocks of the model, each
+      by itself;
+    - ``model_wrapper_cfg=dict(type="FullyShard")`` shares parameters, gradients and optimiser out
+      among the processes;
     - SyncBN becomes BN also where several processes train on CPUs.
 
     Attributes:
@@ -106,6 +106,8 @@ class LocalMIMRunner(Runner):
             seconds = self.cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout")
             timeout = None if seconds is None else timedelta(seconds=seconds)
             self.cpu_group = dist.new_group(backend="gloo", timeout=timeout)
+        # Taken from mmengine, whose way takes names only and fails in moving averages.
+        self.prepare_blocks()
         with self.stop_request:
             try:
                 return super().train()
@@ -136,33 +138,6 @@ class LocalMIMRunner(Runner):
                 loop["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
             loop["type"] = _LOOPS.get(loop.get("type"), loop.get("type"))
         return super().build_train_loop(loop)
-
-    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """As mmengine, with BN for SyncBN where there is no GPU to synchronise."""
-        if not torch.cuda.is_available():
-            model = revert_sync_batchnorm(model)
-        return super().wrap_model(model_wrapper_cfg, model)
-
-    def _init_model_weights(self) -> None:
-        """Initialise, check that pre-trained weights arrived, and log which did."""
-        model = self.bare_model
-        if not hasattr(model, "init_weights"):
-            return
-        for name, report in init_weights(model).items():
-            self.logger.info(f"{name}: {report}")
-        for tensor in model.state_dict().values():
-            broadcast(tensor)
-
-    def build_optim_wrapper(self, optim_wrapper: dict | OptimWrapper) -> BaseOptimWrapper:
-        """As mmengine, with guarded steps where a hook tells of those that are skipped."""
-        built = super().build_optim_wrapper(optim_wrapper)
-        told = any(isinstance(hook, FiniteStepsHook) for hook in self.hooks)
-        return guard(built, self.model) if told else built
-
-    @property
-    def bare_model(self) -> nn.Module:
-        """The model without a wrapper of several processes."""
-        return self.model.module if is_model_wrapper(self.model) else self.model
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate linearly by total batch / ``base_batch_size`` and log it."""

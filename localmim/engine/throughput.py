@@ -128,7 +128,7 @@ class ThroughputHook(Hook):
         runner.logger.warning(
             f"Training waits for data {share:.0%} of the time. More workers help "
             f"(train_dataloader.num_workers, now {workers}; this machine has {os.cpu_count()} "
-            "CPUs), or smaller image files"
+            "CPUs), or smaller image files; tools/benchmarks/loader.py says how many keep up"
         )
 
 

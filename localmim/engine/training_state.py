@@ -11,6 +11,8 @@ from mmengine.dist import get_rank, get_world_size, is_distributed, is_main_proc
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from .sharding import like
+
 
 def training_state(runner, meta: dict, optimizer: bool, schedules: bool) -> dict[str, Any]:
     """What mmengine saves, and the gradients in the middle of an accumulation.
@@ -147,6 +149,8 @@ def restore_gradients(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         parts = [own[name] for own in everyone if name in own]
         if parts:
-            # Of another number of processes, what counts is the mean.
-            own = parts[rank] if len(parts) == get_world_size() else sum(parts) / len(parts)
-            parameter.grad = own.to(parameter)
+            # What counts is the mean. Of a sharded model all have it, of others each its own.
+            same = all(part.equal(parts[0]) for part in parts)
+            mine = len(parts) == get_world_size() and not isinstance(parameter, DTensor)
+            own = parts[rank if mine else 0] if mine or same else sum(parts) / len(parts)
+            parameter.grad = like(own, parameter)

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 
 import torch
 from mmpretrain.models.backbones import VisionTransformer
+from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from localmim.masking import PatchMask
 from localmim.models.layers import (
     IRPE,
+    IRPELayer,
+    give_forms,
     init_linear_and_norm,
     init_patch_embed,
     relative_buckets,
-    run_irpe_block,
     tap_list,
     vit_taps,
 )
@@ -74,6 +76,7 @@ class IRPEViT(VisionTransformer):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         for layer in self.layers:
             layer.attn.irpe = IRPE(layer.attn.head_dims)
+        give_forms(self, {TransformerEncoderLayer: IRPELayer})
 
     def init_weights(self) -> None:
         """Initialise as MAE does, tables as zeros, unless ``init_cfg`` says how."""
@@ -105,7 +108,7 @@ class IRPEViT(VisionTransformer):
         buckets = relative_buckets(grid, x.device)
         taps = []
         for number, layer in enumerate(self.layers):
-            x = run_irpe_block(layer, x, buckets)
+            x = layer(x, buckets)
             if number == self.num_layers - 1 and self.final_norm:
                 x = self.ln1(x)
             if number in self.out_indices:

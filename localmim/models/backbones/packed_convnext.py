@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 
 from mmpretrain.models.backbones import ConvNeXt
+from mmpretrain.models.backbones.convnext import ConvNeXtBlock
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from localmim.masking import PatchMask
 from localmim.models.layers import (
+    PackedConvNeXtBlock,
     VisibleCells,
     cell_in_pixels,
     convnext_stages,
     describe_stages,
+    give_forms,
     hide_pixels,
-    run_convnext_block,
     run_visible,
     tap_list,
     tokens_of,
@@ -57,6 +59,7 @@ class PackedConvNeXt(ConvNeXt):
             gap_before_final_norm=gap_before_final_norm,
             **kwargs,
         )
+        give_forms(self, {ConvNeXtBlock: PackedConvNeXtBlock})
         describe_stages(self, in_channels, convnext_stages(self, dense=False))
 
     def forward(self, images: Tensor, mask: PatchMask | None = None) -> tuple[Tensor, ...]:
@@ -85,7 +88,7 @@ class PackedConvNeXt(ConvNeXt):
             if number:
                 x = run_visible(self.downsample_layers[number], x, cells)
             for block in stage:
-                x = run_convnext_block(block, x, cells)
+                x = block(x, cells)
             if number in self.out_indices:
                 taps.append(tokens_of(getattr(self, f"norm{number}")(x)))
         return tuple(taps)

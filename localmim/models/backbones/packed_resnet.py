@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 
 from mmpretrain.models.backbones import ResNet
+from mmpretrain.models.backbones.resnet import BasicBlock, Bottleneck
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from localmim.masking import PatchMask
 from localmim.models.layers import (
+    PackedBasicBlock,
+    PackedBottleneck,
     VisibleCells,
     cell_in_pixels,
     describe_stages,
+    give_forms,
     hide_pixels,
     resnet_stages,
-    run_residual_block,
     run_visible,
     tokens_of,
 )
@@ -50,6 +53,7 @@ class PackedResNet(ResNet):
         super().__init__(
             depth=depth, in_channels=in_channels, out_indices=tuple(out_indices), **kwargs
         )
+        give_forms(self, {BasicBlock: PackedBasicBlock, Bottleneck: PackedBottleneck})
         describe_stages(self, in_channels, resnet_stages(self, dense=False))
 
     def forward(self, images: Tensor, mask: PatchMask | None = None) -> tuple[Tensor, ...]:
@@ -76,7 +80,7 @@ class PackedResNet(ResNet):
         taps = []
         for number, name in enumerate(self.res_layers):
             for block in getattr(self, name):
-                x = run_residual_block(block, x, cells)
+                x = block(x, cells)
             if number in self.out_indices:
                 taps.append(tokens_of(x))
         return tuple(taps)

@@ -4,22 +4,33 @@ import warnings
 from collections.abc import Sequence
 
 from mmpretrain.models.backbones import SwinTransformer
+from mmpretrain.models.backbones.swin_transformer import SwinBlock
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from localmim.masking import PatchMask, nearest_multiples
 from localmim.models.layers import (
+    SparseSwinBlock,
     TokenPlaces,
     WindowGroups,
     cell_in_pixels,
     embed_visible,
+    give_forms,
     group_windows,
     init_linear_and_norm,
     init_patch_embed,
     merge_in_cells,
-    run_swin_block,
     swin_taps,
     token_places,
+)
+
+_WITHOUT_FORM = (
+    "stage_cfgs",
+    "patch_cfg",
+    "norm_cfg",
+    "pad_small_map",
+    "use_abs_pos_embed",
+    "with_cp",
 )
 
 
@@ -54,7 +65,8 @@ class SparseSwin(SwinTransformer):
         isolate_gradients: detach the input of every segment between taps, so that each tap trains
             its own segment only (gradient-isolated training, a table of Wang et al. 2023).
         **kwargs: the parent's other arguments, except ``stage_cfgs``, ``patch_cfg``, ``norm_cfg``,
-            ``pad_small_map`` and ``use_abs_pos_embed``.
+            ``pad_small_map``, ``use_abs_pos_embed`` and ``with_cp`` (``activation_checkpointing``
+            of the config does that for any model).
     """
 
     def __init__(
@@ -71,7 +83,7 @@ class SparseSwin(SwinTransformer):
         isolate_gradients: bool = False,
         **kwargs,
     ) -> None:
-        for name in ("stage_cfgs", "patch_cfg", "norm_cfg", "pad_small_map", "use_abs_pos_embed"):
+        for name in _WITHOUT_FORM:
             if kwargs.pop(name, False):
                 raise ValueError(f"SparseSwin has no masked form of {name}: leave it out")
         num_stages = self._check_arch(arch)
@@ -96,6 +108,7 @@ class SparseSwin(SwinTransformer):
             patch_cfg=dict(norm_cfg=norm_cfg),
             **kwargs,
         )
+        give_forms(self, {SwinBlock: SparseSwinBlock})
         self.img_size = img_size
         self.image_channels = in_channels
         self.patch_size = patch_size
@@ -189,7 +202,7 @@ class SparseSwin(SwinTransformer):
                 shift = 0  # as in the parent, also where only the shorter side is one window
             if shift not in plans:
                 plans[shift] = group_windows(places, window, shift, x.device)
-            x = run_swin_block(block, x, plans[shift])
+            x = block(x, plans[shift])
         return x
 
 

@@ -4,6 +4,7 @@ from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLay
 from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
+from .forms import give_forms
 from .rows import take_tokens
 
 
@@ -67,6 +68,4 @@ class QueryLayer(TransformerEncoderLayer):
 
 def speed_up_attention(module: nn.Module) -> None:
     """Let every attention of mmpretrain below a module compute as :class:`QueryAttention`."""
-    for child in module.modules():
-        if type(child) is MultiheadAttention:
-            child.__class__ = QueryAttention
+    give_forms(module, {MultiheadAttention: QueryAttention})

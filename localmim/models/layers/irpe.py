@@ -5,6 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
+from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
 # Distances up to ALPHA have an index of their own, farther ones share logarithmically larger
@@ -76,19 +77,21 @@ class IRPE(BaseModule):
         return by_bucket.gather(-1, buckets.expand(*query.shape[:2], -1, -1))
 
 
-def run_irpe_block(block: nn.Module, x: Tensor, buckets: Tensor) -> Tensor:
-    """mmpretrain's TransformerEncoderLayer whose attention has an :class:`IRPE` (``attn.irpe``).
+class IRPELayer(TransformerEncoderLayer):
+    """mmpretrain's layer whose attention has an :class:`IRPE` (``attn.irpe``)."""
 
-    Args:
-        block: the layer.
-        x: (B, N, embed_dims), the class token first.
-        buckets: (N, N) long, see :func:`relative_buckets`.
+    def forward(self, x: Tensor, buckets: Tensor) -> Tensor:
+        """Attend with relative positions.
 
-    Returns:
-        (B, N, embed_dims).
-    """
-    x = x + irpe_attention(block.attn, block.ln1(x), buckets)
-    return block.ffn(block.ln2(x), identity=x)
+        Args:
+            x: (B, N, embed_dims), the class token first.
+            buckets: (N, N) long, see :func:`relative_buckets`.
+
+        Returns:
+            (B, N, embed_dims).
+        """
+        x = x + irpe_attention(self.attn, self.ln1(x), buckets)
+        return self.ffn(self.ln2(x), identity=x)
 
 
 def irpe_attention(attn: nn.Module, x: Tensor, buckets: Tensor) -> Tensor:

@@ -32,7 +32,9 @@ class PutRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx, part: Tensor, rows: Tensor, count: int) -> Tensor:
         ctx.save_for_backward(rows)
-        return part.new_zeros(count, part.shape[1]).index_copy_(0, rows, part)
+        whole = part.new_zeros(count, part.shape[1])
+        whole[rows] = part  # under Dynamo, torch's index_copy_ would lose the gradient here
+        return whole
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:

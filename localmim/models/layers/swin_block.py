@@ -4,22 +4,29 @@ The modules and their weights are the parent's; what they compute on is what is 
 """
 
 import torch.nn.functional as F
+from mmpretrain.models.backbones.swin_transformer import SwinBlock
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .window_groups import WindowGroups
 
 
-def run_swin_block(block: nn.Module, x: Tensor, groups: WindowGroups) -> Tensor:
-    """mmpretrain's SwinBlock with its attention on groups of visible tokens (B, T, C)."""
+class SparseSwinBlock(SwinBlock):
+    """mmpretrain's block, whose attention can be within groups of visible tokens."""
 
-    def run(x: Tensor) -> Tensor:
-        x = x + block.attn.drop(grouped_attention(block.attn.w_msa, block.norm1(x), groups))
-        return block.ffn(block.norm2(x), identity=x)
+    def forward(self, x: Tensor, place: WindowGroups | tuple[int, int]) -> Tensor:
+        """What the parent gives for (B, H * W, C) at ``place`` (H, W), or for groups.
 
-    if block.with_cp and x.requires_grad:
-        return checkpoint(run, x, use_reentrant=False)
-    return run(x)
+        Args:
+            x: (B, T, C), visible tokens.
+            place: the plan of their attention.
+
+        Returns:
+            As x.
+        """
+        if not isinstance(place, WindowGroups):
+            return super().forward(x, place)
+        x = x + self.attn.drop(grouped_attention(self.attn.w_msa, self.norm1(x), place))
+        return self.ffn(self.norm2(x), identity=x)
 
 
 def grouped_attention(msa: nn.Module, x: Tensor, groups: WindowGroups) -> Tensor:

@@ -80,33 +80,3 @@ def run_visible(layer: nn.Module, x: Tensor, cells: VisibleCells) -> Tensor:
     if all(size in (1, (1, 1)) for size in sizes):
         return layer(x)
     return cells.pack(layer(cells.unpack(x)))
-
-
-def run_residual_block(block: nn.Module, x: Tensor, cells: VisibleCells) -> Tensor:
-    """mmpretrain's Bottleneck or BasicBlock of a ResNet on a packed map."""
-    identity = x if block.downsample is None else run_visible(block.downsample, x, cells)
-    depth = 3 if hasattr(block, "conv3") else 2
-    for number in range(1, depth + 1):
-        x = run_visible(getattr(block, f"conv{number}"), x, cells)
-        x = getattr(block, f"norm{number}")(x)
-        if number < depth:
-            x = block.relu(x)
-    return block.relu(block.drop_path(x) + identity)
-
-
-def run_convnext_block(block: nn.Module, x: Tensor, cells: VisibleCells) -> Tensor:
-    """mmpretrain's ConvNeXtBlock, with pointwise layers of either kind, on a packed map."""
-    shortcut = x
-    x = run_visible(block.depthwise_conv, x, cells)
-    order = "channel_last" if block.linear_pw_conv else "channel_first"
-    if block.linear_pw_conv:
-        x = x.permute(0, 2, 3, 1)
-    x = block.act(block.pointwise_conv1(block.norm(x, data_format=order)))
-    if block.grn is not None:
-        x = block.grn(x, data_format=order)
-    x = block.pointwise_conv2(x)
-    if block.linear_pw_conv:
-        x = x.permute(0, 3, 1, 2)
-    if block.gamma is not None:
-        x = x * block.gamma.view(1, -1, 1, 1)
-    return shortcut + block.drop_path(x)

@@ -1,10 +1,9 @@
 import pytest
 import torch
 from mmcv.cnn.bricks.transformer import PatchMerging
-from mmpretrain.models.backbones.swin_transformer import SwinBlock
 
 from localmim.masking import PatchMask, gather_cells
-from localmim.models.layers import group_windows, merge_in_cells, run_swin_block, token_places
+from localmim.models.layers import SparseSwinBlock, group_windows, merge_in_cells, token_places
 
 
 @pytest.mark.parametrize("side", [2, 8])
@@ -21,11 +20,11 @@ def test_merging_is_mmcvs_in_its_order_of_weights(side):
 
 @pytest.mark.parametrize("setting", [dict(drop_path=0.5), dict(attn_cfgs=dict(attn_drop=0.5))])
 def test_stochastic_depth_and_dropout_of_attention_act_in_training_only(setting):
-    block = SwinBlock(8, 2, window_size=4, **setting)
+    block = SparseSwinBlock(8, 2, window_size=4, **setting)
     places = token_places(torch.zeros(1, 2, 2, dtype=torch.bool), 4)
     groups = group_windows(places, 4, 0, torch.device("cpu"))
     x = torch.randn(16, 64, 8)
     block.eval()
-    assert run_swin_block(block, x, groups).equal(run_swin_block(block, x, groups))
+    assert block(x, groups).equal(block(x, groups))
     block.train()
-    assert not run_swin_block(block, x, groups).equal(run_swin_block(block, x, groups))
+    assert not block(x, groups).equal(block(x, groups))
