@@ -18,15 +18,14 @@ Example, LocalMIM against mmpretrain's MAE:
 """
 
 import argparse
-import multiprocessing
 import statistics
 from dataclasses import replace
-from multiprocessing.connection import Connection
 
 import torch
+from contender import Contender
 from records import machine, write_record
 from tqdm import tqdm
-from training_step import OPTIMIZER, Settings, TrainingStep, read_config
+from training_step import OPTIMIZER, Settings, build_step
 
 from localmim.engine.matrix_ceiling import matrix_ceiling
 
@@ -45,7 +44,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--no-optimizer", action="store_true", help="leave the optimiser's part of a step out"
     )
-    parser.add_argument("--compile", action="store_true", help="compile backbone and neck of both")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the blocks of both, one by one"
+    )
     parser.add_argument(
         "--device",
         choices=["cpu", "cuda"],
@@ -65,66 +66,25 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def serve(connection: Connection, config: str, settings: Settings) -> None:
-    """Answer requests in a process of its own: a step's seconds, peak memory, where it goes."""
-    step = TrainingStep(read_config(config), settings)
-    connection.send(tuple(step.images.shape[2:]))
-    while (request := connection.recv()) != "end":
-        if request == "parts":
-            connection.send(where_it_goes(step))
-        elif request == "memory":
-            connection.send(step.peak_memory())
-        else:
-            connection.send(step.time(both_optimizers=request == "step"))
-
-
-def where_it_goes(step: TrainingStep) -> list[dict]:
-    """Seconds, operations and bytes of a step's parts, those that cost most first."""
-    counter = step.count()
-    runs = [step.seconds_of_parts() for _ in range(3)]
-    rows = []
-    for key in set(counter.costs).union(*runs):
-        spent, cost = statistics.median(run.get(key, 0.0) for run in runs), counter.costs[key]
-        part, direction = key
-        rows.append(
-            dict(part=part, direction=direction, seconds=spent, flops=cost.flops, bytes=cost.bytes)
-        )
-    return sorted(rows, key=lambda row: -row["seconds"])
-
-
 def measure(args: argparse.Namespace) -> list[dict]:
     """Seconds of steps, peak memory (GiB) and parts of both configs."""
-    context = multiprocessing.get_context("spawn")
     settings = Settings(args.batch_size, args.device, args.dtype, compiled=args.compile)
-    connections, results = [], []
+    contenders, results = [], []
     for config, size in [(args.config, args.size), (args.against, args.against_size)]:
-        here, there = context.Pipe()
-        served = (there, config, replace(settings, size=size))
-        context.Process(target=serve, args=served, daemon=True).start()
-        there.close()
-        connections.append(here)
-        results.append({"config": config, "size": here.recv(), "steps": []})
-
-    def ask(request: str) -> list:
-        answers = []
-        for connection in connections:
-            connection.send(request)
-            answers.append(connection.recv())
-        return answers
-
-    # Before there is a second optimiser, whose state takes memory.
+        contenders.append(Contender(config, build_step, config, replace(settings, size=size)))
+        results.append({"config": config, "size": contenders[-1].ask("size"), "steps": []})
+    # Memory before there is a second optimiser, whose state takes some.
     for _ in tqdm(range(args.warmup), desc="warm-up", unit="step", delay=3):
-        ask("configured step")
-    for result, memory in zip(results, ask("memory"), strict=True):
-        result["memory"] = memory
-    ask("step")
+        for contender in contenders:
+            contender.ask("time", False)
+    for contender, result in zip(contenders, results, strict=True):
+        result["memory"] = contender.ask("peak_memory")
+        contender.ask("time")
     for _ in tqdm(range(args.steps), desc="steps of each", unit="step", delay=3):
-        for result, spent in zip(results, ask("step"), strict=True):
-            result["steps"].append(spent)
-    for result, rows in zip(results, ask("parts"), strict=True):
-        result["parts"] = rows
-    for connection in connections:
-        connection.send("end")
+        for contender, result in zip(contenders, results, strict=True):
+            result["steps"].append(contender.ask("time"))
+    for contender, result in zip(contenders, results, strict=True):
+        result["parts"] = contender.ask("parts")
     return results
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import resource
+import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 
 from localmim.engine import settle_image_size
+from localmim.engine.blocks import compile_blocks
 from localmim.engine.matrix_ceiling import seconds
 from localmim.engine.step_costs import Parts, StepCounter
 
@@ -33,7 +35,7 @@ class Settings:
         device: cpu or cuda.
         dtype: float32, or autocast to bfloat16 or float16.
         size: side of the images; None for the config's own.
-        compiled: compile backbone and neck.
+        compiled: compile the blocks, each by itself.
     """
 
     batch_size: int = 8
@@ -71,9 +73,7 @@ class TrainingStep:
         self.optim_wrapper = self._build_optimizer(wrapper)
         self.fused = self._fused_optimizer(wrapper)
         if settings.compiled:
-            for part in ("backbone", "neck"):
-                if (module := getattr(self.model, part, None)) is not None:
-                    module.compile()
+            compile_blocks(self.model, {})
 
     def _build_optimizer(self, wrapper: dict) -> OptimWrapper:
         return build_optim_wrapper(self.model, {**wrapper, "type": "OptimWrapper"})
@@ -115,6 +115,21 @@ class TrainingStep:
         if "fused" in spent:
             spent["fused"] += zeroing
         return spent
+
+    def time_of(self, steps: int) -> float:
+        """Seconds of several steps; the device is waited for at the end alone."""
+
+        def run() -> None:
+            for _ in range(steps):
+                self.gradients()
+                self.optim_wrapper.step()
+                self.optim_wrapper.zero_grad()
+
+        return seconds(run, self.device)
+
+    def flops(self) -> int:
+        """Floating-point operations of a step."""
+        return self.count().total.flops
 
     def count(self) -> StepCounter:
         """What a step costs, by parts, uncompiled."""
@@ -161,11 +176,35 @@ class TrainingStep:
         spent.pop(WATCHING)
         return dict(spent)
 
+    def parts(self) -> list[dict]:
+        """Seconds, operations and bytes of a step's parts, those that take most time first."""
+        costs = self.count().costs
+        runs = [self.seconds_of_parts() for _ in range(3)]
+        rows = [
+            {
+                "part": part,
+                "direction": direction,
+                "seconds": statistics.median(run.get((part, direction), 0.0) for run in runs),
+                **vars(costs[part, direction]),
+            }
+            for part, direction in set(costs).union(*runs)
+        ]
+        return sorted(rows, key=lambda row: -row["seconds"])
+
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return tuple(self.images.shape[2:])
+
     def peak_memory(self) -> float:
         """Peak memory of this process in GiB: the device's, or the resident set on a CPU."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated() / 2**30
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def build_step(config: str, settings: Settings) -> TrainingStep:
+    """A step of the config of that name."""
+    return TrainingStep(read_config(config), settings)
 
 
 def _build_model(cfg: Config) -> torch.nn.Module:
