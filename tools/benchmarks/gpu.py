@@ -120,7 +120,8 @@ def ceiling(plan: Plan, dtype: str) -> dict:
 def step(plan: Plan, config: str, compiled: bool) -> dict:
     """Images a second, peak memory and operations of a config's training step."""
     settings = Settings(plan.batch_size, plan.device, plan.dtype, compiled=compiled)
-    contender = Contender(config, build_step, config, settings)
+    path = config if "::" in config else str(ROOT / config)
+    contender = Contender(config, build_step, path, settings)
     try:
         contender.ask("time_of", plan.warmup)
         spent = contender.ask("time_of", plan.steps) / plan.steps
