@@ -50,7 +50,10 @@ def test_model_optimiser_and_pipeline_build_and_targets_fit(path):
     crop = next(step for step in dataset.pipeline if step["type"] == "LoadRandomResizedCrop")
     width, height = crop.scale if isinstance(crop.scale, tuple) else (crop.scale, crop.scale)
     assert (height, width) == tuple(getattr(model.backbone, "img_size", (height, width)))
-    assert dataset.type in ("ImageNet", "UnlabelledImages") and dataset.type in DATASETS
+    assert (
+        dataset.type in ("ImageNet", "UnlabelledImages", "ShardedImages")
+        and dataset.type in DATASETS
+    )
     images = torch.randn(1, 3, height, width)
     with torch.no_grad():
         losses = model.eval().loss(images)
@@ -69,7 +72,7 @@ def test_file_name_tells_batch_schedule_and_length(path):
         return
     name = re.fullmatch(
         r".*_(\d+)xb(\d+)(-amp)?(?:-linear|-rsb-a[23])?(-coslr|-steplr|-ms-crop|-lsj)?-(\d+)"
-        r"([ekx]?)_(in1k|in1k-384px|folder|photos|scenes|ade20k-512x512|coco)",
+        r"([ekx]?)_(in1k|in1k-384px|folder|shards|photos|scenes|ade20k-512x512|coco)",
         path.stem,
     )
     gpus, batch, amp, schedule, length, unit, data = name.groups()

@@ -157,7 +157,8 @@ def read_range(path: str, offset: int, size: int) -> bytes:
     Raises:
         OSError: the file cannot be read, or ends too soon.
     """
-    content = os.pread(_opened(path).fileno(), size, offset)
+    file = _opened(path)  # kept until it is read: another thread may have taken its place
+    content = os.pread(file.fileno(), size, offset)
     if len(content) < size:
         raise UnusableImage(Reason.DAMAGED, f"only {len(content)} of {size} bytes are there")
     return content

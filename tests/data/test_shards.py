@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tars import write_tar
 
-from localmim.data import UnusableImage
+from localmim.data import UnusableImage, shards
 from localmim.data.shards import INDEX, ReadMember, index_of, members, read_index, read_range
 
 CONTENTS = {
@@ -94,3 +94,11 @@ def test_a_shard_that_shrinks_is_a_damaged_image(tmp_path):
         ReadMember([str(path)])(info)
     with pytest.raises(UnusableImage, match=r"a\.tar/a\.jpg: gone"):
         ReadMember([str(tmp_path / "gone.tar")])(info)
+
+
+def test_a_file_that_the_cache_does_not_keep_is_open_until_it_is_read(tmp_path, monkeypatch):
+    """Of two threads that open the same shard at once, one has the only reference to its file."""
+    path = write_tar(tmp_path / "a.tar", {"a.jpg": b"content"})
+    (member,) = members(path)
+    monkeypatch.setattr(shards, "_opened", shards._opened.__wrapped__)
+    assert read_range(str(path), member.offset, member.size) == b"content"
