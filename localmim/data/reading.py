@@ -145,7 +145,7 @@ def _from_wide(image: ImageFile, path: str, value_range: tuple[float, float] | N
     if value_range is None and top is None:
         raise UnusableImage(
             Reason.NEEDS_RANGE,
-            "floats, signed or 32-bit integers; set value_range=(LOW, HIGH) of LoadImage, "
+            "floats, signed or 32-bit integers; set value_range=(LOW, HIGH) of the loader, "
             "tools/dataset_stats.py tells which values there are",
         )
     values = stored_values(image, path)

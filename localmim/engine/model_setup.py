@@ -49,7 +49,7 @@ class ModelSetup(Runner):
     def _maybe_compile(self, target: str) -> None:
         """Compile block by block; as mmengine does where no blocks are known."""
         settings = self.cfg.get("compile")
-        if not settings or target != "train_step":  # a block serves all steps
+        if not settings:
             return
         names = compile_blocks(self.bare_model, {} if settings is True else settings)
         if names:

@@ -106,7 +106,6 @@ class LocalMIMRunner(ModelSetup):
             seconds = self.cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout")
             timeout = None if seconds is None else timedelta(seconds=seconds)
             self.cpu_group = dist.new_group(backend="gloo", timeout=timeout)
-        # Taken from mmengine, whose way takes names only and fails in moving averages.
         self.prepare_blocks()
         with self.stop_request:
             try:

@@ -82,13 +82,20 @@ def _is_moment(value: Any, parameter: Tensor) -> bool:
 
 
 def check_hooks(hooks: list[Hook]) -> None:
-    """Refuse what copies the model.
+    """Refuse what takes a process's part for the model.
 
     Raises:
-        ValueError: there is a moving average of the weights.
+        ValueError: there is a moving average of the weights, or checkpoints go elsewhere than to
+            local files, where mmengine writes them.
     """
     if any(isinstance(hook, EMAHook) for hook in hooks):
         raise ValueError(
             f"custom_hooks: EMAHook copies the model, which {WRAPPER} of model_wrapper_cfg has "
             "shared out among the processes: leave one of them out"
         )
+    for hook in hooks:
+        if "://" in str(folder := getattr(hook, "out_dir", None)):
+            raise ValueError(
+                f"default_hooks.checkpoint.out_dir: {folder} is no local folder, and a model that "
+                f"{WRAPPER} has shared out is saved to one only"
+            )

@@ -149,8 +149,11 @@ def restore_gradients(checkpoint: Mapping[str, Any], model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         parts = [own[name] for own in everyone if name in own]
         if parts:
-            # What counts is the mean. Of a sharded model all have it, of others each its own.
-            same = all(part.equal(parts[0]) for part in parts)
-            mine = len(parts) == get_world_size() and not isinstance(parameter, DTensor)
-            own = parts[rank if mine else 0] if mine or same else sum(parts) / len(parts)
+            # What counts is the mean. It is exact where all parts are, as of a sharded model.
+            if len(parts) == get_world_size() and not isinstance(parameter, DTensor):
+                own = parts[rank]
+            elif all(part.equal(parts[0]) for part in parts):
+                own = parts[0]
+            else:
+                own = sum(parts) / len(parts)
             parameter.grad = like(own, parameter)

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from mmengine.hooks import CheckpointHook, EMAHook
 from runs import build, config, logs, run, state
 
-from localmim.engine.sharding import like
+from localmim.engine.sharding import check_hooks, like
 
 pytestmark = pytest.mark.usefixtures("on_the_cpu")
 
@@ -31,6 +32,14 @@ def test_wrappers_that_cannot_work_are_refused(tmp_path, photo_folder):
     ]:
         with pytest.raises(ValueError, match=message):
             build(config(tmp_path, photo_folder, model_wrapper_cfg=dict(type=kind)))
+
+
+def test_hooks_that_would_take_a_part_for_the_model_are_refused():
+    check_hooks([CheckpointHook(), CheckpointHook(out_dir="checkpoints")])
+    with pytest.raises(ValueError, match="EMAHook copies the model, which FullyShard"):
+        check_hooks([EMAHook()])
+    with pytest.raises(ValueError, match="out_dir: s3://bucket is no local folder"):
+        check_hooks([CheckpointHook(out_dir="s3://bucket")])
 
 
 def test_a_whole_tensor_takes_type_and_place_of_its_parameter():

@@ -1,4 +1,3 @@
-import importlib.util
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import tifffile
 import zoo
 from mmengine.config import Config
 from PIL import Image
+from tool_main import main_of
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
@@ -15,10 +15,7 @@ CONFIG = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
 
 @pytest.fixture(scope="module")
 def main():
-    spec = importlib.util.spec_from_file_location("dataset_stats", ROOT / "tools/dataset_stats.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return main_of("dataset_stats")
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from tool_main import main_of
 
 from localmim.data.scene_writers import write_image_folder
 from localmim.data.scenes import SceneSet
@@ -12,10 +12,7 @@ TOOL = Path(__file__).parents[2] / "tools" / "make_scenes.py"
 
 @pytest.fixture(scope="module")
 def main():
-    spec = importlib.util.spec_from_file_location("make_scenes", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return main_of("make_scenes")
 
 
 def command(layout, out_dir, *more):

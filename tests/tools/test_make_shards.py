@@ -1,6 +1,5 @@
 """The tool as its users run it, killed and run again."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -12,17 +11,14 @@ import numpy as np
 import pytest
 from mmpretrain.registry import DATASETS
 from tars import write_tar
+from tool_main import TOOLS, main_of
 
-ROOT = Path(__file__).parents[2]
-TOOL = [sys.executable, str(ROOT / "tools/make_shards.py")]
+TOOL = [sys.executable, str(TOOLS / "make_shards.py")]
 
 
 @pytest.fixture(scope="module")
 def main():
-    spec = importlib.util.spec_from_file_location("make_shards", TOOL[1])
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return main_of("make_shards")
 
 
 @pytest.fixture
