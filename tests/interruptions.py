@@ -52,6 +52,11 @@ def interrupted_config(loop: str, iterations: int, work_dir: Path, data: Path, *
     return cfg
 
 
+def iterations_of(cfg: Config) -> int:
+    """How many the training of an ``interrupted_config`` has."""
+    return cfg.train_cfg.get("max_iters") or 3 * cfg.train_cfg.max_epochs
+
+
 def last_checkpoint(work_dir: Path) -> Path:
     """The one that ``last_checkpoint`` names."""
     return Path((work_dir / "last_checkpoint").read_text())
@@ -127,6 +132,10 @@ class Training:
             time.sleep(0.0005)
         return False
 
+    def steps(self) -> int:
+        """How many it and those before it in this folder have logged."""
+        return self.output().count("(train) ")
+
     def saves(self) -> bool:
         """Whether it is writing a checkpoint now."""
         return any(self.work_dir.glob(".*.partial.pth"))
@@ -157,21 +166,25 @@ def kill_again_and_again(
     Args:
         make: the config, with changes as keywords.
         kills: how often.
-        chance: decides the moments.
+        chance: decides the moments, which come sooner where the machine is so fast that a training
+            would be through with its share of the iterations.
     """
-    newest = 0
+    newest, share = 0, iterations_of(make()) // (kills + 1)
     for number in range(kills):
         work_dir = Path(make().work_dir)
         saving = number % 2 == 1
         with Training(make(resume=any(work_dir.glob("*.pth")))) as training:
+            at = time.monotonic() + (chance.uniform(0, 1.5) if saving else chance.uniform(0.2, 4))
+            last = training.steps() + share
+
+            def due(at=at, last=last, training=training) -> bool:
+                return time.monotonic() > at or training.steps() >= last
+
             if saving:
-                after = time.monotonic() + chance.uniform(0, 1.5)
-                training.wait_until(
-                    lambda at=after, t=training: t.saves() and time.monotonic() > at
-                )
+                training.wait_until(lambda due=due, training=training: training.saves() and due())
                 time.sleep(chance.uniform(0, 0.01))
             else:
-                time.sleep(chance.uniform(0.2, 4))
+                training.wait_until(due)
             if training.ended():
                 raise RuntimeError(f"the training ended by itself:\n{training.output()[-3000:]}")
             os.kill(training.pid, signal.SIGKILL)
