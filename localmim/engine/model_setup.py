@@ -14,6 +14,7 @@ from . import sharding
 from .blocks import compile_blocks, recompute_blocks
 from .finite_steps import FiniteStepsHook
 from .guarded_step import guard
+from .parameter_groups import merge_groups
 from .training_state import is_sharded
 
 
@@ -71,8 +72,10 @@ class ModelSetup(Runner):
             broadcast(tensor)
 
     def build_optim_wrapper(self, optim_wrapper: dict | OptimWrapper) -> BaseOptimWrapper:
-        """As mmengine, with guarded steps where a hook tells of those that are skipped."""
+        """As mmengine, with few groups, and guarded steps where a hook tells of skipped ones."""
         built = super().build_optim_wrapper(optim_wrapper)
+        if isinstance(optim_wrapper, dict) and isinstance(built, OptimWrapper):
+            merge_groups(built.optimizer)
         if is_sharded(self.bare_model):
             sharding.load_sharded(built.optimizer)
         told = any(isinstance(hook, FiniteStepsHook) for hook in self.hooks)

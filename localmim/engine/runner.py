@@ -29,6 +29,7 @@ from .data_checks import check_data_paths
 from .image_size import settle_image_size
 from .loops import ResumableEpochLoop, ResumableIterLoop
 from .model_setup import ModelSetup
+from .parameter_groups import merge_saved_groups
 from .preemption import StopRequest
 from .resuming import (
     check_is_training,
@@ -64,6 +65,7 @@ class LocalMIMRunner(ModelSetup):
       received is logged; those of ``load_from`` have to fill the encoder, and when testing the
       model;
     - ``image_size`` of a pre-training config sets backbone and crops, which otherwise must agree;
+    - parameters with the same learning rate, decay and so on share a group of the optimiser;
     - updates whose gradients are not finite are skipped, if a FiniteStepsHook tells of them;
     - keys of the config that nobody reads, and data that does not exist, are errors before anything
       else;
@@ -258,6 +260,8 @@ class LocalMIMRunner(ModelSetup):
             raise ValueError(f"{filename} does not fit the model of this config: {report}")
         if self._resume:
             check_is_training(checkpoint, filename)
+            if isinstance(self.optim_wrapper, OptimWrapper):
+                merge_saved_groups(checkpoint)
             check_same_training(checkpoint, filename, self)
             self._resumed = checkpoint
         else:

@@ -19,6 +19,7 @@ from mmpretrain.structures import DataSample
 from localmim.engine import settle_image_size
 from localmim.engine.blocks import compile_blocks
 from localmim.engine.matrix_ceiling import seconds
+from localmim.engine.parameter_groups import merge_groups
 from localmim.engine.step_costs import Parts, StepCounter
 
 OPTIMIZER = "optimizer"
@@ -71,6 +72,8 @@ class TrainingStep:
         self.data_samples = data_samples(cfg, settings.batch_size)
         wrapper = {k: v for k, v in cfg.optim_wrapper.items() if k not in ("loss_scale", "dtype")}
         self.optim_wrapper = self._build_optimizer(wrapper)
+        if cfg.get("runner_type") == "LocalMIMRunner":  # which does so
+            merge_groups(self.optim_wrapper.optimizer)
         self.fused = self._fused_optimizer(wrapper)
         if settings.compiled:
             compile_blocks(self.model, {})
@@ -79,13 +82,15 @@ class TrainingStep:
         return build_optim_wrapper(self.model, {**wrapper, "type": "OptimWrapper"})
 
     def _fused_optimizer(self, wrapper: dict) -> OptimWrapper | None:
-        """The config's optimiser with a fused kernel; None where there is no such."""
+        """The config's optimiser with a fused kernel, few groups; None if there is none."""
         optimizer = wrapper["optimizer"]
         if self.optim_wrapper.optimizer.defaults.get("fused"):
             return self.optim_wrapper
         if "fused" not in inspect.signature(OPTIMIZERS.get(optimizer["type"])).parameters:
             return None
-        return self._build_optimizer({**wrapper, "optimizer": {**optimizer, "fused": True}})
+        fused = self._build_optimizer({**wrapper, "optimizer": {**optimizer, "fused": True}})
+        merge_groups(fused.optimizer)
+        return fused
 
     def losses(self) -> torch.Tensor:
         """Preprocessing and forward."""

@@ -1,24 +1,13 @@
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-DEMO = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
-
-
-def call(tool: str, *arguments: object) -> str:
-    command = [sys.executable, f"tools/benchmarks/{tool}", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+from tool_main import DEMO, benchmark
 
 
 def test_says_speeds_their_ratio_and_how_many_workers_keep_up(tmp_path):
     out = tmp_path / "record.json"
     sizes = ("--sizes", 160, 320, "--images", 3, "--turns", 2)
-    text = call("loader.py", DEMO, "pillow", *sizes, "--batch-size", 1, "--out", out)
+    text = benchmark("loader", DEMO, "pillow", *sizes, "--batch-size", 1, "--out", out)
     assert re.search(r"^JPEGs of 320 px, [\d.]+ bytes a pixel$", text, re.M)
     assert len(re.findall(r"^[AB]: [\d.]+ images/s and core, peak \d+ MiB", text, re.M)) == 4
     assert len(re.findall(r"^speed A / B: [\d.]+ \([\d.]+ to [\d.]+\)$", text, re.M)) == 2
@@ -35,7 +24,7 @@ def test_says_speeds_their_ratio_and_how_many_workers_keep_up(tmp_path):
 
 def test_crops_are_compared_by_their_scale(tmp_path):
     out = tmp_path / "record.json"
-    text = call("crop_quality.py", "--scale", 64, "--sizes", 200, "--crops", 1, "--out", out)
+    text = benchmark("crop_quality", "--scale", 64, "--sizes", 200, "--crops", 1, "--out", out)
     assert re.search(r"^photographs, at 1/1, \d+ crops: ours \d\d\.\d \(", text, re.M)
     for row in json.loads(out.read_text())["rows"]:
         lowest = row["psnr"]["ours"]["lowest"]

@@ -1,11 +1,7 @@
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[3]
+from tool_main import benchmark
 
 
 @pytest.mark.parametrize(
@@ -19,13 +15,7 @@ ROOT = Path(__file__).parents[3]
     ],
 )
 def test_prints_a_row_for_each_stage_and_shift(arguments, plans):
-    done = subprocess.run(
-        [sys.executable, "tools/benchmarks/window_packing.py", "--masks", "2", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    rows = [line.split() for line in done.stdout.splitlines() if re.match(r" +\d", line)]
+    text = benchmark("window_packing", "--masks", 2, *arguments)
+    rows = [line.split() for line in text.splitlines() if re.match(r" +\d", line)]
     assert [tuple(map(int, row[:3])) for row in rows] == plans
     assert all(0.3 < float(row[3]) <= 1 for row in rows)
