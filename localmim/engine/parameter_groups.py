@@ -22,9 +22,8 @@ def merge_saved_groups(checkpoint: dict[str, Any]) -> None:
     """The same in a checkpoint of mmengine's own runner, with its schedules' values by group."""
     state = checkpoint["optimizer"]
     groups, first = _merged(state.get("param_groups", []))
-    schedules = checkpoint.get("param_schedulers")
-    if isinstance(schedules, list):
-        number = len(state.get("param_groups", []))
+    number = len(state.get("param_groups", []))
+    if isinstance(schedules := checkpoint.get("param_schedulers"), list):
         checkpoint["param_schedulers"] = [_picked(s, first, number) for s in schedules]
     checkpoint["optimizer"] = {**state, "param_groups": groups}
 
@@ -45,10 +44,12 @@ def _merged(groups: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], 
 
 
 def _picked(schedule: Mapping[str, Any], first: list[int], number: int) -> dict[str, Any]:
-    """The state of a schedule with the values of some groups of ``number``."""
-    return {
-        key: [value[i] for i in first]
-        if isinstance(value, list) and len(value) == number
-        else value
-        for key, value in schedule.items()
-    }
+    """The state of a schedule with the values of some of ``number`` groups.
+
+    mmengine counts the settings that new groups would have as one more, the last.
+    """
+    kept = [*first, number]
+    lengths = (number, number + 1)
+    by_group = {k: v for k, v in schedule.items() if isinstance(v, list) and len(v) in lengths}
+    picked = {k: [v[i] for i in kept if i < len(v)] for k, v in by_group.items()}
+    return {**schedule, **picked}

@@ -83,6 +83,6 @@ def _one_group_each(checkpoint: dict) -> None:
         for _, owner, number in each
     ]
     for schedule in checkpoint["param_schedulers"]:
-        for key, value in schedule.items():
-            if isinstance(value, list) and len(value) == len(groups):
-                schedule[key] = [value[owner] for _, owner, _ in each]
+        values = schedule["base_values"]
+        assert len(values) == len(groups) + 1  # and what a new group would have
+        schedule["base_values"] = [*(values[owner] for _, owner, _ in each), values[-1]]
