@@ -89,9 +89,15 @@ def test_learning_rate_counts_processes_batch_and_accumulation(tmp_path, photo_f
 def test_weight_decay_spares_one_dimensional_parameters(tmp_path, photo_folder):
     runner = RUNNERS.build(config(tmp_path / "work", photo_folder))
     wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    for group in wrapper.optimizer.param_groups:
-        (parameter,) = group["params"]
-        assert group["weight_decay"] == (0.05 if parameter.ndim > 1 else 0)
+    decays = {
+        id(x): group["weight_decay"]
+        for group in wrapper.optimizer.param_groups
+        for x in group["params"]
+    }
+    for name, parameter in runner.model.named_parameters():
+        if parameter.requires_grad:
+            assert decays.pop(id(parameter)) == (0.05 if parameter.ndim > 1 else 0), name
+    assert not decays
 
 
 def test_checkpoints_that_do_not_fit_are_refused(tmp_path, photo_folder):

@@ -52,7 +52,7 @@ def build(work_dir, images, **changes):
     cfg.model.backbone.update(arch=tiny.ARCH, img_size=64, init_cfg=None)
     cfg.train_pipeline[1].scale = cfg.test_pipeline[2].crop_size = 64
     for loader, pipeline in (("train", "train"), ("val", "test"), ("test", "test")):
-        cfg[f"{loader}_dataloader"].update(batch_size=4, num_workers=1, pin_memory=False)
+        cfg[f"{loader}_dataloader"].update(batch_size=4, num_workers=0, pin_memory=False)
         cfg[f"{loader}_dataloader"].dataset.update(
             data_root=str(images), pipeline=cfg[f"{pipeline}_pipeline"]
         )

@@ -5,7 +5,7 @@ import pytest
 from tool_main import DEMO, benchmark
 
 SIMMIM = "mmpretrain::simmim/simmim_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py"
-CLASSIFIER = "mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py"
+CLASSIFIER = "mmpretrain::resnet/resnet18_8xb32_in1k.py"
 
 
 @pytest.mark.parametrize(
