@@ -62,7 +62,7 @@ $(STAMP): $(REQUIREMENTS) setup.py
 demo: install
 	$(BIN)/python tools/gather_photos.py data/photos
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)
-	$(BIN)/python tools/visualize.py $(DEMO_CONFIG) $(DEMO_DIR)/epoch_8.pth data/photos \
+	$(BIN)/python tools/visualize.py $(DEMO_DIR)/epoch_8.pth data/photos \
 		--out-dir $(DEMO_DIR)/reconstructions
 	@echo "Checkpoint:"; echo "  $(DEMO_DIR)/epoch_8.pth"
 

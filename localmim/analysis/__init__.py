@@ -1,3 +1,4 @@
-from .reconstruction import draw_hog, draw_pixels, draw_targets, reconstruction_figures
+from .reconstruction import reconstruction_figures
+from .whole_images import load_whole_images
 
-__all__ = ["draw_hog", "draw_pixels", "draw_targets", "reconstruction_figures"]
+__all__ = ["load_whole_images", "reconstruction_figures"]

@@ -8,6 +8,7 @@ from .remote import fetch
 from .report import ConversionReport
 from .safe_loading import load_from_file
 from .tables import DIALECTS
+from .training_config import training_config
 
 __all__ = [
     "DIALECTS",
@@ -25,6 +26,7 @@ __all__ = [
     "load_into",
     "read_assignments",
     "read_checkpoint",
+    "training_config",
     "why_not_started",
     "why_not_whole",
     "write_checkpoint",

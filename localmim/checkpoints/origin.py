@@ -92,7 +92,8 @@ def _literal(node: ast.expr) -> Any:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
         return {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
     if isinstance(node, (ast.List, ast.Tuple)):
-        return [_literal(item) for item in node.elts]
+        items = [_literal(item) for item in node.elts]
+        return items if isinstance(node, ast.List) else tuple(items)
     if isinstance(node, ast.Dict):
         return {_literal(k): _literal(v) for k, v in zip(node.keys, node.values, strict=True) if k}
     try:

@@ -4,38 +4,8 @@ import tiny
 import torch
 from mmpretrain.registry import MODELS
 
-from localmim.analysis import draw_hog, draw_pixels, reconstruction_figures
-from localmim.models import MultiScaleHOG, MultiScalePixels
-
-
-@pytest.mark.parametrize("degrees", [10, 50, 90, 130, 170])
-def test_strokes_lie_along_the_contour(degrees):
-    """A grating's strokes have the direction of its stripes."""
-    angle = np.deg2rad(degrees)
-    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
-    # Stripes that run at `degrees` from the x axis, counted upwards.
-    image = (0.8 * (x * np.sin(angle) + y * np.cos(angle))).sin()[None, None]
-    hog = MultiScaleHOG(bins=18, cells=(32,))(image)[0][0]
-    stroke = draw_hog(hog, 18, cell_pixels=64)
-    rows, cols = np.mgrid[:64, :64] - 31.5
-    weight = stroke / stroke.sum()
-    # Principal axis of the drawn mass; rows count downwards.
-    moment = 2 * (weight * cols * -rows).sum(), (weight * (cols**2 - rows**2)).sum()
-    axis = np.rad2deg(np.arctan2(*moment)) / 2 % 180
-    assert abs(axis - degrees) < 6
-
-
-def test_empty_histograms_are_black_and_full_ones_bright():
-    picture = draw_hog(torch.cat([torch.zeros(9, 1, 1), torch.eye(9)[:, :1, None]], 2), 9, 16)
-    assert picture.shape == (16, 32)
-    assert picture[:, :16].max() == 0 and picture[:, 16:].max() == pytest.approx(1)
-
-
-@pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("size", [8, 32])
-def test_pixels_go_back_to_the_image(photos, normalize, size):
-    target = MultiScalePixels((size,), normalize)(photos)[0]
-    torch.testing.assert_close(draw_pixels(target, size, photos if normalize else None), photos)
+from localmim.analysis import reconstruction_figures
+from localmim.models import MultiScaleHOG
 
 
 @pytest.mark.parametrize("target", ["MultiScaleHOG", "MultiScalePixels"])
@@ -66,3 +36,34 @@ def test_visible_places_show_the_target_and_hidden_ones_the_prediction(photos):
         for col in range(14):
             place = np.s_[row * cell : (row + 1) * cell, col * cell : (col + 1) * cell]
             assert np.array_equal(target[place], drawn[place]) == (not mask.hidden[0, row, col])
+
+
+class Mirrored(MultiScaleHOG):
+    """A target of a user's own."""
+
+    def draw(self, maps, tap, images, show):
+        return [np.full((4, 4), (tap + 1) / 8) for _ in maps]
+
+
+class Undrawn(torch.nn.Module):
+    def __init__(self, targets):
+        super().__init__()
+        self.targets = targets
+
+    def forward(self, images):
+        return self.targets(images)
+
+
+def test_a_target_says_how_it_is_drawn_or_is_drawn_as_means(photos):
+    model = MODELS.build(tiny.localmim((128, 224))).eval()
+    images = photos.float()
+    mask = model.mask_generator(images)
+    model.target_generator = Mirrored()
+    for tap, (_, figure) in enumerate(reconstruction_figures(model, images, mask)):
+        assert (figure.axes[2].images[0].get_array() == (tap + 1) / 8).all()
+    model.target_generator = Undrawn(MultiScaleHOG())
+    for tap, (_, figure) in enumerate(reconstruction_figures(model, images, mask)):
+        means = model.target_generator(images)[tap][0].mean(0)
+        expected = (means - means.min()) / (means.max() - means.min())
+        drawn = figure.axes[2].images[0].get_array()
+        np.testing.assert_allclose(drawn, expected, atol=1e-5)

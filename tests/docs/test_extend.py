@@ -64,8 +64,8 @@ def test_the_parts_train_through_the_runner_and_draw(folder, name, photo_folder)
     RUNNERS.build(cfg).train()
     cfg.dump(folder / "trained.py")
     done = subprocess.run(
-        [sys.executable, "tools/visualize.py", folder / "trained.py"]
-        + [folder / name[:-3] / "epoch_2.pth", photo_folder, "--out-dir", folder / "pictures"],
+        [sys.executable, "tools/visualize.py", folder / name[:-3] / "epoch_2.pth", photo_folder]
+        + ["--config", folder / "trained.py", "--out-dir", folder / "pictures"],
         cwd=ROOT,
         env={"PYTHONPATH": f"{folder}:{ROOT}", "PATH": "/usr/bin:/bin"},
         capture_output=True,

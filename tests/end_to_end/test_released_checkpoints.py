@@ -56,7 +56,7 @@ def test_reconstructions_of_a_release_are_drawn(tmp_path, photo_folder):
     release = convert(model.state_dict(), "localmim-release", "localmim").state_dict
     torch.save({"model": release}, tmp_path / "release.pth")
     start = convert_with_the_tool(tmp_path / "release.pth", tmp_path / "start.safetensors")
-    command = [sys.executable, "tools/visualize.py", name, start, photo_folder]
+    command = [sys.executable, "tools/visualize.py", start, photo_folder, "--config", name]
     command += ["--max-images", "2", "--out-dir", tmp_path / "drawn"]
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

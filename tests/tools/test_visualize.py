@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from PIL import Image
+from runs import config, run
 from tool_main import main_of
 
 from localmim.engine import settle_image_size
@@ -48,29 +49,16 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("config", "scales"),
+    ("path", "scales"),
     [(CONFIG, 4), (SWIN_CONFIG, 4), (LOMAR_CONFIG, 1), (A2MIM_CONFIG, 1)],
     ids=["vit", "swin", "lomar", "a2mim"],
 )
-def test_draws_a_picture_per_scale_and_names_them(tmp_path, config, scales, photo_folder, call):
-    checkpoint = save_model(config, tmp_path)
-    text = call(config, checkpoint, photo_folder, "--out-dir", tmp_path / "out", "--max-images", 2)
+def test_draws_a_picture_per_scale_and_names_them(tmp_path, path, scales, photo_folder, call):
+    checkpoint, out = save_model(path, tmp_path), ("--out-dir", tmp_path / "out")
+    text = call(checkpoint, photo_folder, "--config", path, "--max-images", 2, *out)
     written = sorted((tmp_path / "out").iterdir())
     assert len(written) == scales and all(f"  {path}" in text for path in written)
     assert all(min(Image.open(path).size) > 300 for path in written)
-
-
-@pytest.mark.parametrize("config", [CONFIG, A2MIM_CONFIG], ids=["img_size", "crops only"])
-def test_images_have_the_height_and_width_of_the_config(config, photo_folder, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "tools")
-    from visualize import load_images
-
-    cfg = Config.fromfile(config)
-    cfg.image_size = (64, 96)
-    settle_image_size(cfg)
-    cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
-    paths = [str(path) for path in sorted(photo_folder.glob("*.png"))[:2]]
-    assert load_images(paths, cfg, MODELS.build(cfg.model)).shape == (2, 3, 64, 96)
 
 
 def test_images_are_read_as_in_training_whatever_their_channels(tmp_path, call):
@@ -94,8 +82,8 @@ train_dataloader = dict(
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images/a.tif", pixels)
     np.save(tmp_path / "images/b.npy", pixels)
-    files = (tmp_path / name for name in ("five.py", "model.pth", "images"))
-    call(*files, "--out-dir", tmp_path / "out")
+    five, model, images = (tmp_path / name for name in ("five.py", "model.pth", "images"))
+    call(model, images, "--config", five, "--out-dir", tmp_path / "out")
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
@@ -108,5 +96,15 @@ def test_errors_are_one_line(tmp_path, checkpoint, photo_folder, call):
         ((tmp_path / "other.pth", photo_folder), "other.pth does not fit the model"),
         ((tmp_path / "none.pth", photo_folder), "none.pth can not be found"),
     ):
-        error = call(CONFIG, *arguments, "--out-dir", tmp_path / "out")
+        error = call(*arguments, "--config", CONFIG, "--out-dir", tmp_path / "out")
         assert error.startswith("error: ") and message in error and "\n" not in error
+
+
+def test_the_config_is_the_checkpoints_own_with_its_options(tmp_path, photo_folder, call):
+    changes = {"model.target_generator.bins": 6, "train_cfg.max_epochs": 2}
+    run(config(tmp_path / "run", photo_folder, **changes))
+    out = ("--out-dir", tmp_path / "out", "--max-images", 2)
+    call(tmp_path / "run/epoch_2.pth", photo_folder, *out)
+    assert len(list((tmp_path / "out").iterdir())) == 4
+    error = call(save_model(CONFIG, tmp_path), photo_folder, *out)
+    assert "does not hold the config of a training: name the config" in error

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -12,6 +13,7 @@ from torch import Tensor
 from localmim.wiring import TargetMap
 
 from .base import float_images
+from .drawing import Show, draw_hog
 
 
 def sobel(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,6 +115,11 @@ class MultiScaleHOG(BaseModule):
     def maps(self, channels: int) -> tuple[TargetMap, ...]:
         """What is made of images with so many channels, one map per tap."""
         return tuple(TargetMap(channels * self.bins, cell) for cell in self.cells)
+
+    def draw(self, maps: Tensor, tap: int, images: Tensor, show: Show) -> list[np.ndarray]:
+        """Pictures of maps: strokes along the contours."""
+        cell_pixels = max(12, 384 // min(maps.shape[2:]))
+        return [draw_hog(x, self.bins, cell_pixels) for x in maps]
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
@@ -10,6 +11,7 @@ from torch import Tensor
 from localmim.wiring import TargetMap
 
 from .base import float_images
+from .drawing import Show, draw_pixels
 
 
 @MODELS.register_module()
@@ -50,10 +52,21 @@ class MultiScalePixels(BaseModule):
         maps = {size: self._patches(images, size) for size in set(self.patch_sizes)}
         return tuple(maps[size] for size in self.patch_sizes)
 
+    def draw(self, maps: Tensor, tap: int, images: Tensor, show: Show) -> list[np.ndarray]:
+        """Pictures of maps: the image again, with the contrast of each of its patches."""
+        size = self.patch_sizes[tap]
+        like = _cut(images, size) if self.normalize else None
+        return show(draw_pixels(maps, size, like))
+
     def _patches(self, images: Tensor, size: int) -> Tensor:
-        patches = images.unflatten(3, (-1, size)).unflatten(2, (-1, size))
-        patches = patches.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
+        patches = _cut(images, size)
         if self.normalize:
             var, mean = torch.var_mean(patches, dim=1, keepdim=True)
             patches = (patches - mean) / (var + 1e-6).sqrt()
         return patches
+
+
+def _cut(images: Tensor, size: int) -> Tensor:
+    """Patches (B, p * p * C, H / p, W / p), flattened as (row, column, channel)."""
+    patches = images.unflatten(3, (-1, size)).unflatten(2, (-1, size))
+    return patches.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)

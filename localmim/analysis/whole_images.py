@@ -1,0 +1,70 @@
+"""Whole images as a model sees them, to look at what it makes of them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, default_collate
+from mmpretrain.registry import TRANSFORMS
+from torch import Tensor
+
+from localmim.data.cropping import whole_image_loader
+from localmim.engine.image_size import CROPS, name_of, training_steps
+from localmim.models import MaskedImageModel
+
+
+def model_image_size(model: MaskedImageModel, steps: list[dict]) -> tuple[int, int]:
+    """(height, width) in pixels: the backbone's, or of the training's crops where it has none.
+
+    Args:
+        model: any.
+        steps: of the pipeline that it is trained with.
+
+    Raises:
+        ValueError: neither names a size.
+    """
+    if hasattr(model.backbone, "img_size"):
+        return model.backbone.img_size
+    scale = next((step["scale"] for step in steps if name_of(step["type"]) in CROPS), None)
+    if scale is None:
+        raise ValueError(
+            f"{type(model.backbone).__name__} takes any image size, and the training pipeline has "
+            f"no {' or '.join(CROPS)} that names one"
+        )
+    return (scale, scale) if isinstance(scale, int) else tuple(scale)
+
+
+def load_whole_images(
+    samples: Iterable[Mapping[str, Any]], cfg: Config, model: MaskedImageModel
+) -> Tensor:
+    """Images read as in training, scaled and cropped to the model's size.
+
+    Args:
+        samples: each with ``img_path``, and ``img_bytes`` where it lies in a shard.
+        cfg: that the model is trained with, its image size settled.
+        model: whose preprocessor normalises the images.
+
+    Returns:
+        (B, C, H, W), normalised.
+    """
+    steps = training_steps(cfg)
+    height, width = model_image_size(model, steps)
+    loader = whole_image_loader(steps[0])
+    if loader["type"] == "LoadImageFromFile":
+        loader["ignore_empty"] = False
+        loader.setdefault("imdecode_backend", "pillow")  # which says what is wrong with a file
+    pipeline = Compose(
+        [
+            TRANSFORMS.build(step)
+            for step in (
+                loader,
+                dict(type="ResizeEdge", scale=max(height, width), edge="short"),
+                dict(type="CenterCrop", crop_size=(width, height)),
+                dict(type="PackInputs"),
+            )
+        ]
+    )
+    batch = default_collate([pipeline(dict(sample)) for sample in samples])
+    with torch.no_grad():
+        return model.data_preprocessor(batch)["inputs"]
