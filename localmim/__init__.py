@@ -8,6 +8,6 @@ check_stack(installed_versions())
 provide_operators()
 leave_out_multimodal(installed_versions())
 
-from . import checkpoints, data, engine, models  # noqa: E402
+from . import analysis, checkpoints, data, engine, models  # noqa: E402
 
-__all__ = ["__version__", "checkpoints", "data", "engine", "models"]
+__all__ = ["__version__", "analysis", "checkpoints", "data", "engine", "models"]

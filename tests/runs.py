@@ -25,11 +25,15 @@ FOLDER_CONFIGS = {
     "lomar": "localmim/localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py",
 }
 
+LOOKING = ("ReconstructionHook", "SignalsHook")
+
 
 def config(work_dir: Path, data_root: Path, kind: str = "vit", **changes) -> Config:
     """The config for a folder of images, made tiny; two iterations an epoch."""
     cfg = Config.fromfile(CONFIGS / FOLDER_CONFIGS[kind.split(",")[0]])
     cfg.model = (tiny.MODELS | tiny.OTHERS)[kind]()
+    # Which take longer than the training.
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in LOOKING]
     cfg.merge_from_dict(
         {
             "image_size": 64,

@@ -86,7 +86,7 @@ def draw(args: argparse.Namespace) -> list[Path]:
     init_default_scope("mmpretrain")
     settle_image_size(cfg)
     model = load_model(cfg, state, args.checkpoint)
-    images = load_whole_images([{"img_path": path} for path in paths], cfg, model)
+    images = load_whole_images(paths, cfg, model)
     torch.manual_seed(args.seed)
     images = model.views(images)
     mask = model.mask_generator(images)

@@ -2,7 +2,7 @@
 _base_ = [
     "../_base_/datasets/imagenet_bs256_mim.py",
     "../_base_/schedules/adamw_coslr_mim.py",
-    "../_base_/default_runtime.py",
+    "../_base_/pretraining_runtime.py",
 ]
 
 model = dict(

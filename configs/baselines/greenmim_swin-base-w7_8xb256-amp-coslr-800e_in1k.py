@@ -3,7 +3,7 @@
 _base_ = [
     "../_base_/datasets/imagenet_bs256_mim.py",
     "../_base_/schedules/adamw_coslr_mim_swin.py",
-    "../_base_/default_runtime.py",
+    "../_base_/pretraining_runtime.py",
 ]
 
 model = dict(

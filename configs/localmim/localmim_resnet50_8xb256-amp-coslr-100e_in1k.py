@@ -3,7 +3,7 @@ _base_ = [
     "../_base_/models/localmim_resnet50.py",
     "../_base_/datasets/imagenet_bs256_mim.py",
     "../_base_/schedules/adamw_coslr_mim.py",
-    "../_base_/default_runtime.py",
+    "../_base_/pretraining_runtime.py",
 ]
 
 optim_wrapper = dict(optimizer=dict(lr=1.2e-3))

@@ -3,7 +3,7 @@ _base_ = [
     "../_base_/models/localmim_swin-base-w7.py",
     "../_base_/datasets/imagenet_bs256_mim.py",
     "../_base_/schedules/adamw_coslr_mim_swin.py",
-    "../_base_/default_runtime.py",
+    "../_base_/pretraining_runtime.py",
 ]
 
 train_cfg = dict(max_epochs=400)

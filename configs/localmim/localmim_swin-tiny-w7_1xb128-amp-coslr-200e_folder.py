@@ -6,7 +6,7 @@ _base_ = [
     "../_base_/models/localmim_swin-base-w7.py",
     "../_base_/datasets/folder_bs128_mim.py",
     "../_base_/schedules/adamw_coslr_mim.py",
-    "../_base_/default_runtime.py",
+    "../_base_/pretraining_runtime.py",
 ]
 
 model = dict(backbone=dict(arch="tiny"), target_generator=dict(bins=9))

@@ -7,7 +7,7 @@ _base_ = [
     "../_base_/models/localmim_vit-base-p16.py",
     "../_base_/datasets/folder_bs128_mim.py",
     "../_base_/schedules/adamw_coslr_mim.py",
-    "../_base_/default_runtime.py",
+    "../_base_/pretraining_runtime.py",
 ]
 
 # mmpretrain's "small" is 768 wide; "deit-small" is the usual ViT-S.

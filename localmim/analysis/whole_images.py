@@ -1,6 +1,6 @@
 """Whole images as a model sees them, to look at what it makes of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -35,18 +35,12 @@ def model_image_size(model: MaskedImageModel, steps: list[dict]) -> tuple[int, i
     return (scale, scale) if isinstance(scale, int) else tuple(scale)
 
 
-def load_whole_images(
-    samples: Iterable[Mapping[str, Any]], cfg: Config, model: MaskedImageModel
-) -> Tensor:
-    """Images read as in training, scaled and cropped to the model's size.
+def whole_image_pipeline(cfg: Config, model: MaskedImageModel) -> Compose:
+    """What reads images as in training, scaled and cropped to the model's size.
 
     Args:
-        samples: each with ``img_path``, and ``img_bytes`` where it lies in a shard.
         cfg: that the model is trained with, its image size settled.
-        model: whose preprocessor normalises the images.
-
-    Returns:
-        (B, C, H, W), normalised.
+        model: any.
     """
     steps = training_steps(cfg)
     height, width = model_image_size(model, steps)
@@ -54,7 +48,7 @@ def load_whole_images(
     if loader["type"] == "LoadImageFromFile":
         loader["ignore_empty"] = False
         loader.setdefault("imdecode_backend", "pillow")  # which says what is wrong with a file
-    pipeline = Compose(
+    return Compose(
         [
             TRANSFORMS.build(step)
             for step in (
@@ -65,6 +59,24 @@ def load_whole_images(
             )
         ]
     )
-    batch = default_collate([pipeline(dict(sample)) for sample in samples])
-    with torch.no_grad():
-        return model.data_preprocessor(batch)["inputs"]
+
+
+@torch.no_grad()
+def preprocessed(samples: Sequence[Mapping[str, Any]], model: MaskedImageModel) -> Tensor:
+    """What the pipeline gave, as the model sees it: (B, C, H, W), normalised, on its device."""
+    return model.data_preprocessor(default_collate(samples))["inputs"]
+
+
+def load_whole_images(paths: Iterable[str], cfg: Config, model: MaskedImageModel) -> Tensor:
+    """Image files read as in training, scaled and cropped to the model's size.
+
+    Args:
+        paths: of files.
+        cfg: that the model is trained with, its image size settled.
+        model: whose preprocessor normalises the images.
+
+    Returns:
+        (B, C, H, W), normalised.
+    """
+    pipeline = whole_image_pipeline(cfg, model)
+    return preprocessed([pipeline({"img_path": str(path)}) for path in paths], model)

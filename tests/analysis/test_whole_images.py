@@ -15,5 +15,5 @@ def test_images_have_the_height_and_width_of_the_config(config, photo_folder):
     cfg.image_size = (64, 96)
     settle_image_size(cfg)
     cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
-    samples = [{"img_path": str(path)} for path in sorted(photo_folder.glob("*.png"))[:2]]
-    assert load_whole_images(samples, cfg, MODELS.build(cfg.model)).shape == (2, 3, 64, 96)
+    paths = sorted(photo_folder.glob("*.png"))[:2]
+    assert load_whole_images(paths, cfg, MODELS.build(cfg.model)).shape == (2, 3, 64, 96)

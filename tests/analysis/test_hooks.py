@@ -1,0 +1,76 @@
+"""Pictures and signals of a training, through the runner."""
+
+import json
+import re
+
+import pytest
+import torch
+from PIL import Image
+from runs import config, logs, run, state
+
+from localmim.analysis import ReconstructionHook, SignalsHook
+
+pytestmark = pytest.mark.usefixtures("on_the_cpu")
+
+LOOKING = [
+    dict(type="ReconstructionHook", interval=2, images=3),
+    dict(type="SignalsHook", images=5),
+]
+
+
+def looking(work_dir, photo_folder, hooks=LOOKING, kind="vit", **changes):
+    cfg = config(work_dir, photo_folder, kind, **changes)
+    cfg.custom_hooks = [*cfg.custom_hooks, *hooks]
+    return cfg
+
+
+@pytest.mark.parametrize("kind", ["vit", "swin", "resnet", "lomar"])
+def test_a_training_is_drawn_and_its_signals_are_logged(tmp_path, photo_folder, kind):
+    run(looking(tmp_path / "run", photo_folder, kind=kind))
+    scales = 1 if kind == "lomar" else 4
+    pictures = sorted((tmp_path / "run").rglob("vis_image/*.png"))
+    assert len(pictures) == 2 * scales  # after epochs 2 and 4, of two iterations each
+    assert {path.stem.rsplit("_", 1)[1] for path in pictures} == {"4", "8"}
+    assert all(min(Image.open(path).size) > 300 for path in pictures)
+    lines = re.findall(r"Skill by scale: (.*) \(0 is", logs(tmp_path / "run"))
+    assert [len(re.findall(r"-?[\d.]+%", line)) for line in lines] == [scales] * 4
+    (scalars,) = (tmp_path / "run").rglob("scalars.json")
+    rows = [json.loads(line) for line in scalars.read_text().splitlines()]
+    signals = [row for row in rows if "skill/scale_0" in row]
+    assert [row["step"] for row in signals] == [2, 4, 6, 8]
+    for row in signals:
+        assert sum(key.startswith("gradient_norm/backbone") for key in row) >= 3
+        assert all(row[f"effective_rank/tap_{n}"] >= 1 for n in range(scales))
+
+
+def test_looking_changes_nothing(tmp_path, photo_folder):
+    short = {"train_cfg.max_epochs": 2, "train_dataloader.num_workers": 0}
+    run(config(tmp_path / "plain", photo_folder, "resnet", **short))
+    every = [dict(hook, interval=1, by_epoch=False) for hook in LOOKING]
+    run(looking(tmp_path / "looking", photo_folder, every, "resnet", **short))
+    plain, looked = (state(tmp_path / name / "epoch_2.pth") for name in ("plain", "looking"))
+    assert all(tensor.equal(looked[name]) for name, tensor in plain.items())
+
+
+def test_the_same_images_have_the_same_masks_each_time(tmp_path, photo_folder):
+    runner = run(looking(tmp_path / "run", photo_folder, **{"train_cfg.max_epochs": 2}))
+    probe = next(hook for hook in runner.hooks if isinstance(hook, SignalsHook)).probe
+    before = torch.get_rng_state()
+    first, second = (list(probe.batches(size=2)) for _ in range(2))
+    assert torch.get_rng_state().equal(before)
+    assert [len(images) for images, _ in first] == [2, 2, 1]
+    for (images, mask), (again, same) in zip(first, second, strict=True):
+        assert images.equal(again) and mask.hidden.equal(same.hidden)
+
+
+def test_a_training_that_learns_nothing_is_warned_of(tmp_path, photo_folder):
+    run(looking(tmp_path / "run", photo_folder, **{"optim_wrapper.optimizer.lr": 0.0}))
+    said = re.findall(r"Scale \d is predicted no better than by the mean", logs(tmp_path / "run"))
+    assert 1 <= len(said) <= 4
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="interval must be a positive integer, got 0"):
+        ReconstructionHook(interval=0)
+    with pytest.raises(ValueError, match="images must be a positive integer, got '3'"):
+        SignalsHook(images="3")
