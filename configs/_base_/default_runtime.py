@@ -1,4 +1,6 @@
 # What every config shares: the plug-in, the runner, logging and checkpoints.
+from importlib.util import find_spec
+
 default_scope = "mmpretrain"
 custom_imports = dict(imports=["localmim"], allow_failed_imports=False)
 
@@ -37,7 +39,11 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl", timeout=600),
 )
 
+# Curves and pictures: files of the work dir and, where it is installed, TensorBoard
+# (tensorboard --logdir work_dirs).
 vis_backends = [dict(type="LocalVisBackend")]
+if find_spec("tensorboard"):
+    vis_backends.append(dict(type="ContinuedTensorboardBackend"))
 visualizer = dict(type="UniversalVisualizer", vis_backends=vis_backends)
 
 log_level = "INFO"

@@ -7,9 +7,11 @@ from .image_checks import UnusableImagesHook
 from .image_size import settle_image_size
 from .precision import mixed_precision_optim_wrapper
 from .runner import LocalMIMRunner
+from .tensorboard import ContinuedTensorboardBackend
 from .throughput import ThroughputHook
 
 __all__ = [
+    "ContinuedTensorboardBackend",
     "DataCheckHook",
     "DurableCheckpointHook",
     "FiniteStepsHook",

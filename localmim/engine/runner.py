@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.optim import OptimWrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -38,6 +39,7 @@ from .resuming import (
     restarted,
     start_anew,
 )
+from .tensorboard import share_folder
 from .training_state import (
     describe,
     on_cpu,
@@ -139,6 +141,11 @@ class LocalMIMRunner(ModelSetup):
                 loop["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
             loop["type"] = _LOOPS.get(loop.get("type"), loop.get("type"))
         return super().build_train_loop(loop)
+
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """As mmengine, with one folder of TensorBoard's for all starts of a training."""
+        share_folder(visualizer, self.work_dir)
+        return super().build_visualizer(visualizer)
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate linearly by total batch / ``base_batch_size`` and log it."""

@@ -5,8 +5,10 @@ import re
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from PIL import Image
-from runs import config, logs, run, state
+from runs import build, config, logs, run, state
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from localmim.analysis import ReconstructionHook, SignalsHook
 
@@ -74,3 +76,31 @@ def test_bad_settings_are_refused():
         ReconstructionHook(interval=0)
     with pytest.raises(ValueError, match="images must be a positive integer, got '3'"):
         SignalsHook(images="3")
+
+
+class StopAfterThree(Hook):
+    def after_train_epoch(self, runner):
+        if runner.epoch + 1 == 3:
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_training_continues_its_curves_and_pictures(tmp_path, photo_folder):
+    """TensorBoard shows one run, without what was logged after the checkpoint that it resumes."""
+
+    def make(**changes):
+        changes = {"default_hooks.checkpoint.interval": 2} | changes
+        return looking(tmp_path / "run", photo_folder, **changes)
+
+    runner = build(make())
+    runner.register_hook(StopAfterThree(), priority="VERY_LOW")
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    runner.visualizer.close()
+    run(make(resume=True, load_from=str(tmp_path / "run/epoch_2.pth")))
+    folder = tmp_path / "run/tensorboard"
+    assert len(list(folder.iterdir())) == 2
+    events = EventAccumulator(str(folder)).Reload()
+    steps = [event.step for event in events.Scalars("skill/scale_0")]
+    assert steps == [2, 4, 6, 8]
+    assert [event.step for event in events.Images("reconstruction_scale0_stride4")] == [4, 8]
+    assert [event.step for event in events.Scalars("loss")] == list(range(1, 9))

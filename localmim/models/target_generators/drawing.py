@@ -32,17 +32,19 @@ def draw_means(maps: Tensor, tap: int, images: Tensor, show: Show) -> list[np.nd
 
 
 def draw_hog(histogram: Tensor, bins: int, cell_pixels: int = 12) -> np.ndarray:
-    """Draw HOG as oriented strokes: bright where the histogram is large, along the contour.
+    """Draw HOG as oriented strokes along the contour, as bright as the bin's share of the energy.
+
+    Histograms have unit length, so that squares are shares. A cell without a direction is dark.
 
     Args:
-        histogram: (C * bins, h, w), colour-major; the colours are averaged.
+        histogram: (C * bins, h, w), colour-major; the shares of the colours are averaged.
         bins: orientations over half a turn.
         cell_pixels: side of a drawn cell.
 
     Returns:
         (h * cell_pixels, w * cell_pixels) float32 in [0, 1].
     """
-    weights = histogram.unflatten(0, (-1, bins)).mean(0).clamp(0, 1).float().cpu().numpy()
+    weights = histogram.unflatten(0, (-1, bins)).clamp(0, 1).square().mean(0).float().cpu().numpy()
     picture = np.einsum("bhw,bij->hiwj", weights, _strokes(bins, cell_pixels))
     height, width = weights.shape[1:]
     return picture.reshape(height * cell_pixels, width * cell_pixels).clip(0, 1)
