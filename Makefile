@@ -37,6 +37,7 @@ COMPILE = $(BIN)/pip install ninja==1.13.2 psutil==7.2.2 && $(BIN)/pip uninstall
 
 DEMO_CONFIG := configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py
 DEMO_DIR := work_dirs/demo
+DEMO_PHOTOS := $(addprefix data/photos/,coffee.png flower.jpg chelsea.png china.jpg camera.png astronaut.png)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo transfer-demo test torture lint clean
@@ -62,7 +63,7 @@ $(STAMP): $(REQUIREMENTS) setup.py
 demo: install
 	$(BIN)/python tools/gather_photos.py data/photos
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)
-	$(BIN)/python tools/visualize.py $(DEMO_DIR)/epoch_8.pth data/photos \
+	$(BIN)/python tools/visualize.py $(DEMO_DIR)/epoch_8.pth $(DEMO_PHOTOS) \
 		--out-dir $(DEMO_DIR)/reconstructions
 	@echo "Checkpoint:"; echo "  $(DEMO_DIR)/epoch_8.pth"
 

@@ -20,7 +20,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from tqdm import tqdm
 
-from localmim.analysis import load_whole_images, reconstruction_figures
+from localmim.analysis import Skill, load_whole_images, reconstruction_figures
 from localmim.checkpoints import load_from_file, load_into, training_config
 from localmim.data.unlabelled import EXTENSIONS
 from localmim.engine import settle_image_size
@@ -74,8 +74,8 @@ def load_model(cfg: Config, state: dict, checkpoint: str) -> MaskedImageModel:
     return model.eval()
 
 
-def draw(args: argparse.Namespace) -> list[Path]:
-    """Draw all scales and return the pictures' paths."""
+def draw(args: argparse.Namespace) -> dict[Path, float]:
+    """Draw all scales; the pictures' paths and the skill on these images."""
     state = load_from_file(args.checkpoint)
     cfg = Config.fromfile(args.config) if args.config else training_config(state, args.checkpoint)
     if args.cfg_options is not None:
@@ -92,12 +92,15 @@ def draw(args: argparse.Namespace) -> list[Path]:
     mask = model.mask_generator(images)
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    pictures = []
+    skill = Skill()
+    with torch.no_grad():
+        skill.add(*model.reconstruct(images, mask), mask)
     figures = reconstruction_figures(model, images, mask)
-    scales = len(model.backbone.out_indices)
-    for name, figure in tqdm(figures, desc="drawing", unit="scale", total=scales):
-        pictures.append(out_dir / f"{name}.png")
-        figure.savefig(pictures[-1], dpi=130)
+    pictures = {}
+    scales = tqdm(skill.of_scales(), desc="drawing", unit="scale")
+    for (name, figure), value in zip(figures, scales, strict=True):
+        pictures[out_dir / f"{name}.png"] = value
+        figure.savefig(out_dir / f"{name}.png", dpi=130)
     return pictures
 
 
@@ -107,9 +110,9 @@ def main() -> None:
         pictures = draw(args)
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from error
-    print("Pictures of the reconstruction:")
-    for picture in pictures:
-        print(f"  {picture}")
+    print("Pictures of the reconstruction, and the skill (0 % is the mean target, 100 % perfect):")
+    for picture, skill in pictures.items():
+        print(f"  {picture}  {skill:.0%}")
 
 
 if __name__ == "__main__":
