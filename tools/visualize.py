@@ -11,20 +11,19 @@ Example:
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS
+from mmengine.config import DictAction
 from tqdm import tqdm
 
-from localmim.analysis import Skill, load_whole_images, reconstruction_figures
-from localmim.checkpoints import load_from_file, load_into, training_config
-from localmim.data.unlabelled import EXTENSIONS
-from localmim.engine import settle_image_size
-from localmim.models import MaskedImageModel
+from localmim.analysis import (
+    Skill,
+    image_files,
+    load_trained,
+    load_whole_images,
+    reconstruction_figures,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,43 +48,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_images(places: list[str], extensions: Sequence[str]) -> list[str]:
-    """Image files among the places, and those in folders; an error names what does not exist."""
-    found = []
-    for place in map(Path, places):
-        if place.is_dir():
-            files = sorted(p for p in place.rglob("*") if p.suffix.lower() in extensions)
-            if not files:
-                raise FileNotFoundError(f"folder {place} holds no images")
-            found += files
-        elif place.is_file():
-            found.append(place)
-        else:
-            raise FileNotFoundError(f"{place} does not exist")
-    return [str(path) for path in found]
-
-
-def load_model(cfg: Config, state: dict, checkpoint: str) -> MaskedImageModel:
-    """The config's model with the checkpoint's weights, in evaluation mode."""
-    model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
-    if not isinstance(model, MaskedImageModel):
-        raise ValueError(f"the config is of a {type(model).__name__}, which reconstructs nothing")
-    load_into(model, state.get("state_dict", state), checkpoint)
-    return model.eval()
-
-
 def draw(args: argparse.Namespace) -> dict[Path, float]:
     """Draw all scales; the pictures' paths and the skill on these images."""
-    state = load_from_file(args.checkpoint)
-    cfg = Config.fromfile(args.config) if args.config else training_config(state, args.checkpoint)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    dataset = cfg.train_dataloader.dataset
-    extensions = dataset.get("dataset", dataset).get("extensions", EXTENSIONS)
-    paths = find_images(args.images, extensions)[: args.max_images]
-    init_default_scope("mmpretrain")
-    settle_image_size(cfg)
-    model = load_model(cfg, state, args.checkpoint)
+    model, cfg = load_trained(args.checkpoint, args.config, args.cfg_options)
+    paths = image_files(args.images, cfg)[: args.max_images]
     images = load_whole_images(paths, cfg, model)
     torch.manual_seed(args.seed)
     images = model.views(images)

@@ -1,6 +1,7 @@
 """Pictures of what a model reconstructs, one per scale."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,18 +16,14 @@ from localmim.models.target_generators import draw_means
 COLUMNS = ("input", "masked input", "target", "reconstruction")
 
 
-def _shower(model: MaskedImageModel):
-    """A function that undoes the preprocessor: (B, C, H, W) -> B pictures (H, W, 3) in [0, 1]."""
+def pictures_of(model: MaskedImageModel, images: Tensor) -> list[np.ndarray]:
+    """Images (B, C, H, W) without the preprocessor's normalisation, B times (H, W, 3) in [0, 1]."""
     preprocessor = model.data_preprocessor
-
-    def show(images: Tensor) -> list[np.ndarray]:
-        if getattr(preprocessor, "_enable_normalize", False):
-            images = images * preprocessor.std + preprocessor.mean
-        colours = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
-        pictures = (colours / 255).clamp(0, 1).permute(0, 2, 3, 1)
-        return list(pictures.float().cpu().numpy())
-
-    return show
+    if getattr(preprocessor, "_enable_normalize", False):
+        images = images * preprocessor.std + preprocessor.mean
+    colours = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
+    pictures = (colours / 255).clamp(0, 1).permute(0, 2, 3, 1)
+    return list(pictures.float().cpu().numpy())
 
 
 @torch.no_grad()
@@ -46,7 +43,7 @@ def reconstruction_figures(
         A name such as ``scale0_stride4`` and the figure.
     """
     predictions, targets = model.reconstruct(images, mask)
-    show = _shower(model)
+    show = partial(pictures_of, model)
     draw = getattr(model.target_generator, "draw", draw_means)
     hidden = F.interpolate(mask.hidden[:, None].float(), images.shape[2:])
     inputs, masked = show(images), show(images)

@@ -1,5 +1,4 @@
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from PIL import Image
 from runs import config, run
-from tool_main import main_of
 
 from localmim.engine import settle_image_size
 
@@ -20,20 +18,7 @@ LOMAR_CONFIG = ROOT / "configs/demo/lomar_vit-mini-p8_1xb64-coslr-2k_scenes.py"
 A2MIM_CONFIG = ROOT / "configs/demo/a2mim_r50-mini_1xb32-coslr-1k_scenes.py"  # has no img_size
 SWIN_CONFIG = ROOT / "configs/demo/localmim_swin-mini-w4_1xb16-coslr-8e_photos.py"
 
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """What the tool prints, or the error it ends with."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["visualize.py", *map(str, arguments)])
-        try:
-            main_of("visualize")()
-        except SystemExit as error:
-            return str(error.code)
-        return capsys.readouterr().out
-
-    return call
+TOOL = "visualize"
 
 
 def save_model(config, folder):
