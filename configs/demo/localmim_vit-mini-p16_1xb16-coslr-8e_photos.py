@@ -28,13 +28,7 @@ train_dataloader = dict(
         _delete_=True,
         type="RepeatDataset",
         times=240,
-        dataset=dict(
-            type="UnlabelledImages",
-            data_root="data/photos",
-            pipeline=train_pipeline,
-            # Those of things: the rest are textures, tissue, stars.
-            indices=[0, 2, 4, 5, 6, 7, 8, 15, 16, 18],
-        ),
+        dataset=dict(type="UnlabelledImages", data_root="data/photos", pipeline=train_pipeline),
     ),
 )
 

@@ -38,13 +38,15 @@ class Probe:
                 "are of masked image models: leave ReconstructionHook and SignalsHook out of "
                 "custom_hooks"
             )
-        pipeline = whole_image_pipeline(runner.cfg, self.model)
-        sources = [_read_by(x, pipeline) for x in _innermost(runner.train_dataloader.dataset)]
+        sources = _innermost(runner.train_dataloader.dataset)
+        size = tuple(sources[0][0]["inputs"].shape[-2:])  # as training sees them
+        pipeline = whole_image_pipeline(runner.cfg, size)
+        sources = [_read_by(source, pipeline) for source in sources]
         places = [(source, index) for source in sources for index in range(len(source))]
         count = min(count, len(places))
         chosen = (places[k * len(places) // count] for k in range(count))
         samples = (source.prepare_data(index) for source, index in chosen)
-        self._samples = [sample for sample in samples if sample is not None]
+        self._samples = [sample for sample in samples if _can_be_used(sample)]
         if not self._samples:
             raise ValueError(f"none of {count} images of the training data can be read")
 
@@ -70,6 +72,11 @@ class Probe:
         finally:
             for module, mode in modes:
                 module.training = mode
+
+
+def _can_be_used(sample: dict | None) -> bool:
+    """Whether there is an image, whose pixels are numbers."""
+    return sample is not None and bool(sample["inputs"].isfinite().all())
 
 
 def _innermost(dataset: Any) -> list[Any]:

@@ -1,5 +1,6 @@
 """Numbers that say without labels whether a pre-training is healthy."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -54,7 +55,7 @@ class Skill:
         for error, first, second, count in self._sums or ():
             variance = (second / count - (first / count).square()).mean()
             skills.append(
-                float(1 - (error / count).mean() / variance) if variance > 0 else torch.nan
+                float(1 - (error / count).mean() / variance) if variance > 0 else math.nan
             )
         return skills
 
@@ -63,12 +64,14 @@ def effective_rank(features: Tensor) -> float:
     """RankMe (Garrido et al. 2023, equation 1): how many directions features really use.
 
     exp of the entropy of the singular values' shares, between 1 (all features along one direction)
-    and min(N, C).
+    and min(N, C); NaN where a feature is not finite.
 
     Args:
         features: (N, C).
     """
     features = features.double()
+    if not features.isfinite().all():
+        return math.nan
     gram = features.T @ features if len(features) > features.shape[1] else features @ features.T
     singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
     shares = singular / singular.sum() + 1e-7

@@ -35,16 +35,15 @@ def model_image_size(model: MaskedImageModel, steps: list[dict]) -> tuple[int, i
     return (scale, scale) if isinstance(scale, int) else tuple(scale)
 
 
-def whole_image_pipeline(cfg: Config, model: MaskedImageModel) -> Compose:
-    """What reads images as in training, scaled and cropped to the model's size.
+def whole_image_pipeline(cfg: Config, size: tuple[int, int]) -> Compose:
+    """What reads images as in training, scaled and cropped.
 
     Args:
-        cfg: that the model is trained with, its image size settled.
-        model: any.
+        cfg: whose training pipeline has the loader.
+        size: (height, width) in pixels.
     """
-    steps = training_steps(cfg)
-    height, width = model_image_size(model, steps)
-    loader = whole_image_loader(steps[0])
+    height, width = size
+    loader = whole_image_loader(training_steps(cfg)[0])
     if loader["type"] == "LoadImageFromFile":
         loader["ignore_empty"] = False
         loader.setdefault("imdecode_backend", "pillow")  # which says what is wrong with a file
@@ -78,5 +77,5 @@ def load_whole_images(paths: Iterable[str], cfg: Config, model: MaskedImageModel
     Returns:
         (B, C, H, W), normalised.
     """
-    pipeline = whole_image_pipeline(cfg, model)
+    pipeline = whole_image_pipeline(cfg, model_image_size(model, training_steps(cfg)))
     return preprocessed([pipeline({"img_path": str(path)}) for path in paths], model)

@@ -1,6 +1,7 @@
 """Real photographs that well-kept Python packages bundle, gathered into a folder."""
 
 import shutil
+from collections.abc import Container
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,20 @@ BUNDLED = {
     ),
 }
 
+# Of these one can say what they show; the rest are textures, tissue, the sky.
+OF_THINGS = (
+    "astronaut.png",
+    "camera.png",
+    "chelsea.png",
+    "china.jpg",
+    "coffee.png",
+    "coins.png",
+    "flower.jpg",
+    "motorcycle_left.png",
+    "motorcycle_right.png",
+    "rocket.jpg",
+)
+
 
 def bundled_photographs() -> list[Path]:
     """Paths of all bundled photographs in the installed packages.
@@ -54,11 +69,12 @@ def bundled_photographs() -> list[Path]:
     return paths
 
 
-def gather_photographs(out_dir: str | Path) -> list[Path]:
+def gather_photographs(out_dir: str | Path, names: Container[str] | None = None) -> list[Path]:
     """Copy the bundled photographs into a folder; files already there are kept.
 
     Args:
         out_dir: made if need be.
+        names: of the files to take; None for all.
 
     Returns:
         The paths of the copies.
@@ -67,6 +83,8 @@ def gather_photographs(out_dir: str | Path) -> list[Path]:
     out_dir.mkdir(parents=True, exist_ok=True)
     copies = []
     for path in bundled_photographs():
+        if names is not None and path.name not in names:
+            continue
         copy = out_dir / path.name
         if not copy.exists():
             partial = copy.with_name(f".{copy.name}.partial")

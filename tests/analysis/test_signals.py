@@ -58,6 +58,7 @@ def test_effective_rank_counts_directions(shape):
         weights = torch.linalg.qr(torch.randn(count, rank, dtype=torch.float64))[0]
         features = weights @ basis.T  # `rank` equal singular values
         assert effective_rank(features) == pytest.approx(rank, rel=1e-3)
+    assert math.isnan(effective_rank(torch.full(shape, float("nan"))))
     features = torch.randn(shape, dtype=torch.float64)
     singular = np.linalg.svd(features.numpy(), compute_uv=False)
     shares = singular / singular.sum() + 1e-7

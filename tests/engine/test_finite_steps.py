@@ -90,7 +90,8 @@ def log_of(work_dir: Path) -> str:
 
 def scalars_of(work_dir: Path) -> list[dict]:
     paths = sorted(work_dir.glob("*/vis_data/scalars.json"))
-    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    rows = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    return [row for row in rows if "loss" in row]  # of training
 
 
 class LeaveOut(Hook):
