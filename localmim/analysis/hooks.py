@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from mmengine.hooks import Hook
 from mmengine.optim.scheduler.param_scheduler import LinearParamScheduler
 from mmengine.registry import HOOKS
+from torch import nn
 
 from localmim.engine.training_state import is_sharded
+from localmim.models import MaskedImageModel
 
 from .health import Health
 from .probe import Probe
@@ -31,14 +33,10 @@ class _LookingHook(Hook):
         self.interval, self.by_epoch, self.images = interval, by_epoch, images
 
     def before_train(self, runner) -> None:
-        self.probe = None
-        if is_sharded(runner.bare_model):
-            runner.logger.warning(
-                f"{type(self).__name__} has nothing to look at: the model is shared out among the "
-                "processes (model_wrapper_cfg)"
-            )
-        else:
-            self.probe = Probe(runner, self.images)
+        why_not = _why_not(runner.bare_model)
+        if why_not:
+            runner.logger.warning(f"{type(self).__name__} has nothing to look at: {why_not}")
+        self.probe = None if why_not else Probe(runner, self.images)
 
     def after_train_epoch(self, runner) -> None:
         if self.by_epoch and (
@@ -156,6 +154,15 @@ class SignalsHook(_LookingHook):
         predictions, targets = model.reconstruct(images, mask)
         losses = model.head.loss(predictions, targets, mask)
         return gradient_norms(model, sum(x for k, x in losses.items() if k.startswith("loss")))
+
+
+def _why_not(model: nn.Module) -> str | None:
+    """Why a model cannot be looked at, if so."""
+    if is_sharded(model):
+        return "the model is shared out among the processes (model_wrapper_cfg)"
+    if not isinstance(model, MaskedImageModel):
+        return f"the model is a {type(model).__name__}, which is no masked image model"
+    return None
 
 
 def _is_warm(runner) -> bool:

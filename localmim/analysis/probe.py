@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from mmengine.dataset import BaseDataset, Compose
 from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset
 
 from localmim.data.shards import ReadMember
 from localmim.masking import PatchMask
@@ -23,29 +24,21 @@ class Probe:
     """Images of a training's own data, spread evenly over it, whole; each has one mask.
 
     Args:
-        runner: whose training is looked at.
+        runner: that trains a masked image model, not shared out.
         count: images. Where the data has fewer, all of them.
 
     Raises:
-        ValueError: the model is no masked image model, or no image of the data can be read.
+        ValueError: none of these images can be read.
     """
 
     def __init__(self, runner, count: int) -> None:
         self.model: MaskedImageModel = runner.bare_model
-        if not isinstance(self.model, MaskedImageModel):
-            raise ValueError(
-                f"the model is a {type(self.model).__name__}; pictures and signals of a training "
-                "are of masked image models: leave ReconstructionHook and SignalsHook out of "
-                "custom_hooks"
-            )
         sources = _innermost(runner.train_dataloader.dataset)
         size = tuple(sources[0][0]["inputs"].shape[-2:])  # as training sees them
         pipeline = whole_image_pipeline(runner.cfg, size)
-        sources = [_read_by(source, pipeline) for source in sources]
-        places = [(source, index) for source in sources for index in range(len(source))]
-        count = min(count, len(places))
-        chosen = (places[k * len(places) // count] for k in range(count))
-        samples = (source.prepare_data(index) for source, index in chosen)
+        joined = ConcatDataset([_ReadBy(source, pipeline) for source in sources])
+        count = min(count, len(joined))
+        samples = (joined[k * len(joined) // count] for k in range(count))
         self._samples = [sample for sample in samples if _can_be_used(sample)]
         if not self._samples:
             raise ValueError(f"none of {count} images of the training data can be read")
@@ -60,7 +53,8 @@ class Probe:
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(SEED + begin)  # what draws does so on the CPU
                 images = self.model.views(images)
-                yield images, self.model.mask_generator(images)
+                mask = self.model.mask_generator(images)
+            yield images, mask
 
     @contextmanager
     def evaluating(self) -> Iterator[MaskedImageModel]:
@@ -86,9 +80,16 @@ def _innermost(dataset: Any) -> list[Any]:
     return [x for each in inner for x in _innermost(each)] or [dataset]
 
 
-def _read_by(dataset: BaseDataset, pipeline: Compose) -> BaseDataset:
-    """The same images through another pipeline."""
-    dataset = copy.copy(dataset)
-    readers = [step for step in dataset.pipeline.transforms if isinstance(step, ReadMember)]
-    dataset.pipeline = Compose([*readers, *pipeline.transforms])
-    return dataset
+class _ReadBy(Dataset):
+    """The same images through another pipeline; None for one that cannot be read."""
+
+    def __init__(self, dataset: BaseDataset, pipeline: Compose) -> None:
+        self.dataset = copy.copy(dataset)
+        readers = [step for step in dataset.pipeline.transforms if isinstance(step, ReadMember)]
+        self.dataset.pipeline = Compose([*readers, *pipeline.transforms])
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict | None:
+        return self.dataset.prepare_data(index)

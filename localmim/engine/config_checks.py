@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 
 from .config_arguments import accepted_arguments, resolve, texts_of
 from .config_names import read_config_file
-from .image_size import name_of, training_steps
+from .image_size import name_of, training_pipelines
 
 # What libraries and tools read at the top of a config, beside the runner's arguments.
 _KNOWN = {
@@ -208,7 +208,8 @@ def _check_mirroring(cfg: Mapping[str, Any], scope: str) -> None:
     """PackImage leaves mirroring to a preprocessor, and not every one does it."""
     from localmim.models import MIMDataPreprocessor
 
-    packs = [step for step in training_steps(cfg) if name_of(step["type"]) == "PackImage"]
+    steps = (step for steps in training_pipelines(cfg) for step in steps)
+    packs = [step for step in steps if name_of(step["type"]) == "PackImage"]
     given = _get(cfg, "model.data_preprocessor") or cfg.get("data_preprocessor") or {}
     kind = given.get("type") if isinstance(given, Mapping) else type(given)
     found = resolve(kind, scope) if kind is not None else None

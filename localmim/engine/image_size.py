@@ -29,7 +29,8 @@ def settle_image_size(cfg: Config) -> None:
     if "mask_generator" not in model:
         return
     backbone = model["backbone"]
-    crops = [step for step in training_steps(cfg) if name_of(step["type"]) in CROPS]
+    steps = (step for steps in training_pipelines(cfg) for step in steps)
+    crops = [step for step in steps if name_of(step["type"]) in CROPS]
     if (size := cfg.get("image_size")) is not None:
         size = _pair("image_size", size)
         given = backbone.get("img_size")
@@ -51,12 +52,20 @@ def settle_image_size(cfg: Config) -> None:
     _compare(backbone, crops)
 
 
+def training_pipelines(cfg: Mapping[str, Any]) -> list[list[dict]]:
+    """The pipelines of a config's training images, of all data sets within wrappers."""
+    return _pipelines((cfg.get("train_dataloader") or {}).get("dataset") or {})
+
+
 def training_steps(cfg: Mapping[str, Any]) -> list[dict]:
-    """The pipeline of a config's training images, of the data set within wrappers."""
-    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
-    while isinstance(inner := dataset.get("dataset"), Mapping):
-        dataset = inner
-    return dataset.get("pipeline") or []
+    """The pipeline of a config's training images, or the first of several."""
+    return training_pipelines(cfg)[0]
+
+
+def _pipelines(dataset: Mapping[str, Any]) -> list[list[dict]]:
+    inner = dataset.get("datasets") or [dataset.get("dataset")]
+    found = [steps for each in inner if isinstance(each, Mapping) for steps in _pipelines(each)]
+    return found or [dataset.get("pipeline") or []]
 
 
 def name_of(kind: str | type) -> str:

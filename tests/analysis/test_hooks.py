@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -104,3 +105,20 @@ def test_a_resumed_training_continues_its_curves_and_pictures(tmp_path, photo_fo
     assert steps == [2, 4, 6, 8]
     assert [event.step for event in events.Images("reconstruction_scale0_stride4")] == [4, 8]
     assert [event.step for event in events.Scalars("loss")] == list(range(1, 9))
+
+
+def test_joined_data_sets_and_images_that_are_none(tmp_path, photo_folder):
+    """Broken files and pixels that are no numbers are left out."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "a.png").write_bytes(b"no image")
+    shutil.copy(photo_folder / "coffee.png", broken / "b.png")
+    cfg = looking(tmp_path / "run", photo_folder, **{"train_cfg.max_epochs": 2})
+    one = cfg.train_dataloader.dataset
+    other = {k: v for k, v in one.items() if k != "indices"} | dict(data_root=str(broken))
+    cfg.train_dataloader.dataset = dict(type="ConcatDataset", datasets=[one, other])
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != "UnusableImagesHook"]
+    cfg.custom_hooks[-1].images = 10
+    runner = run(cfg)
+    probe = next(hook for hook in runner.hooks if isinstance(hook, SignalsHook)).probe
+    assert len(probe) == 9  # of 8 and 2 images
