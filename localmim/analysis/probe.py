@@ -58,11 +58,12 @@ class Probe:
 
     @contextmanager
     def evaluating(self) -> Iterator[MaskedImageModel]:
-        """The model in evaluation mode; training finds it as it was."""
+        """The model in evaluation mode, uncompiled; training finds it as it was."""
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
         try:
-            yield self.model
+            with torch.compiler.set_stance("force_eager"):  # shapes and modes of its own
+                yield self.model
         finally:
             for module, mode in modes:
                 module.training = mode

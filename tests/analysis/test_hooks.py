@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from PIL import Image
 from runs import build, config, logs, run, state
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch._dynamo.utils import counters
 
 from localmim.analysis import ReconstructionHook, SignalsHook
 
@@ -122,3 +123,15 @@ def test_joined_data_sets_and_images_that_are_none(tmp_path, photo_folder):
     runner = run(cfg)
     probe = next(hook for hook in runner.hooks if isinstance(hook, SignalsHook)).probe
     assert len(probe) == 9  # of 8 and 2 images
+
+
+def test_compiled_blocks_are_not_compiled_for_looking(tmp_path, photo_folder):
+    settings = {"train_cfg.max_epochs": 2, "compile": dict(backend="aot_eager")}
+    every = [dict(hook, interval=1, by_epoch=False) for hook in LOOKING]
+    graphs = []
+    for hooks in ([], every):
+        torch.compiler.reset()
+        counters.clear()
+        run(looking(tmp_path / f"run{len(hooks)}", photo_folder, hooks, **settings))
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] == graphs[1] > 0
