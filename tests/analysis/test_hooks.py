@@ -28,7 +28,7 @@ def looking(work_dir, photo_folder, hooks=LOOKING, kind="vit", **changes):
     return cfg
 
 
-@pytest.mark.parametrize("kind", ["vit", "swin", "resnet", "lomar"])
+@pytest.mark.parametrize("kind", ["vit", "lomar"])
 def test_a_training_is_drawn_and_its_signals_are_logged(tmp_path, photo_folder, kind):
     run(looking(tmp_path / "run", photo_folder, kind=kind))
     scales = 1 if kind == "lomar" else 4
@@ -50,7 +50,7 @@ def test_a_training_is_drawn_and_its_signals_are_logged(tmp_path, photo_folder, 
 def test_looking_changes_nothing(tmp_path, photo_folder):
     short = {"train_cfg.max_epochs": 2, "train_dataloader.num_workers": 0}
     run(config(tmp_path / "plain", photo_folder, "resnet", **short))
-    every = [dict(hook, interval=1, by_epoch=False) for hook in LOOKING]
+    every = [dict(hook, interval=2, by_epoch=False) for hook in LOOKING]
     run(looking(tmp_path / "looking", photo_folder, every, "resnet", **short))
     plain, looked = (state(tmp_path / name / "epoch_2.pth") for name in ("plain", "looking"))
     assert all(tensor.equal(looked[name]) for name, tensor in plain.items())
@@ -127,9 +127,8 @@ def test_joined_data_sets_and_images_that_are_none(tmp_path, photo_folder):
 
 def test_compiled_blocks_are_not_compiled_for_looking(tmp_path, photo_folder):
     settings = {"train_cfg.max_epochs": 2, "compile": dict(backend="aot_eager")}
-    every = [dict(hook, interval=1, by_epoch=False) for hook in LOOKING]
     graphs = []
-    for hooks in ([], every):
+    for hooks in ([], [dict(type="SignalsHook", images=5)]):
         torch.compiler.reset()
         counters.clear()
         run(looking(tmp_path / f"run{len(hooks)}", photo_folder, hooks, **settings))
