@@ -99,10 +99,16 @@ def drawn_layers(given: list[int] | None, depth: int) -> list[int]:
 
 def names_of(checkpoints: list[str]) -> list[str]:
     """What two checkpoints are called in the pictures."""
-    names = [Path(checkpoint).parent.name for checkpoint in checkpoints]
-    if len(set(names)) < len(names) or not all(names):
-        names = [f"{Path(c).parent.name}/{Path(c).stem}" for c in checkpoints]
-    return names
+    paths = [Path(checkpoint).absolute() for checkpoint in checkpoints]
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"--against {checkpoints[1]} is the checkpoint itself: name another")
+    for names in (
+        [path.parent.name for path in paths],
+        [f"{path.parent.name}/{path.stem}" for path in paths],
+    ):
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
 
 
 def statistics(model: MaskedImageModel, images: Tensor, name: str) -> AttentionStatistics:

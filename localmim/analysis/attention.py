@@ -23,20 +23,30 @@ def attention_layers(encoder: nn.Module) -> list[nn.Module]:
         for module in encoder.modules()
         if isinstance(getattr(module, "qkv", None), nn.Linear) and hasattr(module, "num_heads")
     ]
-    others = ("relative_position_bias_table", "rpe_q", "q_norm", "window_size")
     for module in found:
-        for name in others:
-            if not isinstance(getattr(module, name, None), (type(None), nn.Identity)):
-                raise TypeError(
-                    f"{type(encoder).__name__} attends by more than queries and keys "
-                    f"({type(module).__name__} has {name}): only plain ViTs can be analysed"
-                )
+        if more := _more_than_queries_and_keys(module):
+            raise TypeError(
+                f"{type(encoder).__name__} attends by more than queries and keys "
+                f"({type(module).__name__} has {more}): only plain ViTs can be analysed"
+            )
     if not found:
         raise TypeError(
             f"{type(encoder).__name__} has no attention with one projection to queries, keys and "
             "values: only plain ViTs of mmpretrain and timm can be analysed"
         )
     return found
+
+
+def _more_than_queries_and_keys(module: nn.Module) -> str | None:
+    """What an attention module has that may change its scores: positions, windows, norms."""
+    known = ("qkv.", "proj.", "gamma1.", "norm.")  # the last two come after attention
+    names = [name for name, _ in module.named_parameters() if not name.startswith(known)]
+    names += [
+        name
+        for name in ("window_size", "q_norm", "k_norm")
+        if not isinstance(getattr(module, name, None), (type(None), nn.Identity))
+    ]
+    return names[0] if names else None
 
 
 @torch.no_grad()

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
@@ -114,24 +113,21 @@ def attention_figure(
     figure = Figure(figsize=shape, layout="constrained")
     axes = figure.subplots(len(points), columns, squeeze=False)
     for row, (x, y) in zip(axes, points, strict=True):
-        side = round((height * width / len(next(iter(maps.values())))) ** 0.5)
-        grid = (height // side, width // side)
-        place = (min(int(y * grid[0]), grid[0] - 1), min(int(x * grid[1]), grid[1] - 1))
-        _show(row[0], picture, place, side)
-        for axis, attention in zip(row[1:], maps.values(), strict=True):
+        for axis, attention in zip(row, [next(iter(maps.values())), *maps.values()], strict=True):
+            # Encoders may have patches of different sizes; all are drawn on the first's pixels.
+            side = (height * width / len(attention)) ** 0.5
+            grid = (round(height / side), round(width / side))
+            place = (min(int(y * grid[0]), grid[0] - 1), min(int(x * grid[1]), grid[1] - 1))
             shares = attention[place[0] * grid[1] + place[1]].view(grid).cpu().numpy()
-            large = np.kron(shares, np.ones((side, side)))
-            axis.imshow(large, cmap="viridis", vmin=0, vmax=shares.max())
-            _show(axis, None, place, side)
+            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+            if axis is row[0]:
+                axis.imshow(picture, extent=extent)
+            else:
+                axis.imshow(shares, cmap="viridis", vmin=0, vmax=shares.max(), extent=extent)
+            corner = (place[1] * side - 0.5, place[0] * side - 0.5)
+            box = Rectangle(corner, side, side, fill=False, edgecolor="red", linewidth=1.2)
+            axis.add_patch(box)
+            axis.set_axis_off()
     for axis, title in zip(axes[0], ["query", *maps], strict=True):
         axis.set_title(title.replace(", ", "\n"), fontsize=7)
     return figure
-
-
-def _show(axis: Axes, picture: np.ndarray | None, place: tuple[int, int], side: int) -> None:
-    """A picture, if any, and a red box around the patch that asks."""
-    if picture is not None:
-        axis.imshow(picture)
-    corner = (place[1] * side - 0.5, place[0] * side - 0.5)
-    axis.add_patch(Rectangle(corner, side, side, fill=False, edgecolor="red", linewidth=1.2))
-    axis.set_axis_off()

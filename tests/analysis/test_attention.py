@@ -5,7 +5,7 @@ import pytest
 import timm
 import tiny
 import torch
-from mmpretrain.models import SwinTransformer, VisionTransformer
+from mmpretrain.models import BEiTViT, SwinTransformer, VisionTransformer
 from mmpretrain.registry import MODELS
 
 from localmim.analysis import (
@@ -83,5 +83,15 @@ def test_what_attends_by_more_is_refused():
     swin = SwinTransformer(img_size=64, window_size=2)
     with pytest.raises(TypeError, match="SwinTransformer attends by more than queries and keys"):
         attention_maps(swin, torch.randn(1, 3, 64, 64), 0)
+    for name in ("lomar", "swin"):
+        encoder = MODELS.build((tiny.MODELS | tiny.OTHERS)[name]()).backbone
+        with pytest.raises(TypeError, match="attends by more than queries and keys"):
+            attention_maps(encoder, torch.randn(1, 3, 64, 64), 0)
+    beit = BEiTViT(arch=tiny.ARCH, img_size=64)
+    with pytest.raises(TypeError, match="BEiTViT attends by more than queries and keys"):
+        attention_maps(beit, torch.randn(1, 3, 64, 64), 1)
+    normed = timm.models.VisionTransformer(64, embed_dim=32, depth=1, num_heads=4, qk_norm=True)
+    with pytest.raises(TypeError, match=r"Attention has q_norm"):
+        attention_maps(normed, torch.randn(1, 3, 64, 64), 1)
     with pytest.raises(TypeError, match="Linear has no attention"):
         attention_maps(torch.nn.Linear(3, 3), torch.randn(1, 3), 0)
