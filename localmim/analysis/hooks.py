@@ -1,72 +1,23 @@
 """What can be seen of a pre-training while it runs."""
 
 import time
-from abc import abstractmethod
 
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from mmengine.hooks import Hook
 from mmengine.optim.scheduler.param_scheduler import LinearParamScheduler
 from mmengine.registry import HOOKS
-from torch import nn
-
-from localmim.engine.training_state import is_sharded
-from localmim.models import MaskedImageModel
 
 from .health import Health
+from .looking import LookingHook
 from .probe import Probe
 from .reconstruction import reconstruction_figures
 from .signals import Skill, effective_rank, gradient_norms, visible_features
 
 
-class _LookingHook(Hook):
-    """Looks at the model every few epochs or iterations, and after the last one."""
-
-    priority = "LOW"
-
-    def __init__(self, interval: int, by_epoch: bool, images: int) -> None:
-        for name, value in (("interval", interval), ("images", images)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        self.interval, self.by_epoch, self.images = interval, by_epoch, images
-
-    def before_train(self, runner) -> None:
-        why_not = _why_not(runner.bare_model)
-        if why_not:
-            runner.logger.warning(f"{type(self).__name__} has nothing to look at: {why_not}")
-        self.probe = None if why_not else Probe(runner, self.images)
-
-    def after_train_epoch(self, runner) -> None:
-        if self.by_epoch and (
-            self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner)
-        ):
-            self._look(runner, runner.iter)  # which the last iteration has counted already
-
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if not self.by_epoch and (
-            self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
-        ):
-            self._look(runner, runner.iter + 1)
-
-    def _look(self, runner, step: int) -> None:
-        if self.probe is not None:
-            with self.probe.evaluating():
-                self.look(runner, step)
-
-    @abstractmethod
-    def look(self, runner, step: int) -> None:
-        """Look at the model, which is in evaluation mode.
-
-        Args:
-            runner: in training.
-            step: iterations so far.
-        """
-
-
 @HOOKS.register_module()
-class ReconstructionHook(_LookingHook):
+class ReconstructionHook(LookingHook):
     """Draw how training images are reconstructed: a picture of each scale, a row for each image.
 
     The images are spread evenly over the data and have the same masks each time. A row has the
@@ -83,15 +34,17 @@ class ReconstructionHook(_LookingHook):
     def __init__(self, interval: int = 1, by_epoch: bool = True, images: int = 6) -> None:
         super().__init__(interval, by_epoch, images)
 
+    def prepare(self, runner) -> None:
+        self.probe = Probe(runner, self.images)
+
     def look(self, runner, step: int) -> None:
-        model = self.probe.model
         images, mask = next(self.probe.batches(size=self.images))
-        for name, figure in reconstruction_figures(model, images, mask):
+        for name, figure in reconstruction_figures(self.model, images, mask):
             runner.visualizer.add_image(f"reconstruction_{name}", _pixels(figure), step=step)
 
 
 @HOOKS.register_module()
-class SignalsHook(_LookingHook):
+class SignalsHook(LookingHook):
     """Log signals of health that need no labels, and say a word when something is off.
 
     To the visualizer's backends go, of images that are the same each time (see
@@ -112,8 +65,8 @@ class SignalsHook(_LookingHook):
     def __init__(self, interval: int = 1, by_epoch: bool = True, images: int = 64) -> None:
         super().__init__(interval, by_epoch, images)
 
-    def before_train(self, runner) -> None:
-        super().before_train(runner)
+    def prepare(self, runner) -> None:
+        self.probe = Probe(runner, self.images)
         self.health = Health()
         self._seen = time.perf_counter()
 
@@ -127,7 +80,7 @@ class SignalsHook(_LookingHook):
         runner.visualizer.add_scalars(scalars, step=step)
         now = time.perf_counter()
         share, self._seen = (now - begun) / (now - self._seen), now
-        widths = [tap.channels for tap in self.probe.model.backbone.taps]
+        widths = [tap.channels for tap in self.model.backbone.taps]
         runner.logger.info(
             f"Skill by scale: {', '.join(f'{skill:.1%}' for skill in skills)} (0 is the mean "
             "target). Directions that taps use: "
@@ -139,7 +92,7 @@ class SignalsHook(_LookingHook):
 
     @torch.no_grad()
     def _skills_and_ranks(self) -> tuple[list[float], list[float]]:
-        model, skill = self.probe.model, Skill()
+        model, skill = self.model, Skill()
         features: list[list[torch.Tensor]] = [[] for _ in model.backbone.taps]
         for images, mask in self.probe.batches():
             found = model.backbone(images, mask)
@@ -149,20 +102,11 @@ class SignalsHook(_LookingHook):
         return skill.of_scales(), [effective_rank(torch.cat(x)) for x in features]
 
     def _gradient_norms(self) -> dict[str, float]:
-        model = self.probe.model
+        model = self.model
         images, mask = next(self.probe.batches())
         predictions, targets = model.reconstruct(images, mask)
         losses = model.head.loss(predictions, targets, mask)
         return gradient_norms(model, sum(x for k, x in losses.items() if k.startswith("loss")))
-
-
-def _why_not(model: nn.Module) -> str | None:
-    """Why a model cannot be looked at, if so."""
-    if is_sharded(model):
-        return "the model is shared out among the processes (model_wrapper_cfg)"
-    if not isinstance(model, MaskedImageModel):
-        return f"the model is a {type(model).__name__}, which is no masked image model"
-    return None
 
 
 def _is_warm(runner) -> bool:

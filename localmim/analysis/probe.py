@@ -1,13 +1,13 @@
 """The same images with the same masks, again and again, to see what training does to them."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from mmengine.dataset import BaseDataset, Compose
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset
 
 from localmim.data.shards import ReadMember
@@ -34,12 +34,10 @@ class Probe:
     def __init__(self, runner, count: int) -> None:
         self.model: MaskedImageModel = runner.bare_model
         sources = _innermost(runner.train_dataloader.dataset)
-        size = tuple(sources[0][0]["inputs"].shape[-2:])  # as training sees them
-        pipeline = whole_image_pipeline(runner.cfg, size)
+        pipeline = whole_image_pipeline(runner.cfg, training_size(runner))
         joined = ConcatDataset([_ReadBy(source, pipeline) for source in sources])
         count = min(count, len(joined))
-        samples = (joined[k * len(joined) // count] for k in range(count))
-        self._samples = [sample for sample in samples if _can_be_used(sample)]
+        self._samples = usable(joined[k * len(joined) // count] for k in range(count))
         if not self._samples:
             raise ValueError(f"none of {count} images of the training data can be read")
 
@@ -56,22 +54,28 @@ class Probe:
                 mask = self.model.mask_generator(images)
             yield images, mask
 
-    @contextmanager
-    def evaluating(self) -> Iterator[MaskedImageModel]:
-        """The model in evaluation mode, uncompiled; training finds it as it was."""
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
-        try:
-            with torch.compiler.set_stance("force_eager"):  # shapes and modes of its own
-                yield self.model
-        finally:
-            for module, mode in modes:
-                module.training = mode
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A model in evaluation mode, uncompiled; training finds it as it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.compiler.set_stance("force_eager"):  # shapes and modes of its own
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
-def _can_be_used(sample: dict | None) -> bool:
-    """Whether there is an image, whose pixels are numbers."""
-    return sample is not None and bool(sample["inputs"].isfinite().all())
+def training_size(runner) -> tuple[int, int]:
+    """(height, width) of the images that a runner trains on, in pixels."""
+    return tuple(_innermost(runner.train_dataloader.dataset)[0][0]["inputs"].shape[-2:])
+
+
+def usable(samples: Iterable[dict | None]) -> list[dict]:
+    """Those of which there is an image, whose pixels are numbers."""
+    return [x for x in samples if x is not None and bool(x["inputs"].isfinite().all())]
 
 
 def _innermost(dataset: Any) -> list[Any]:

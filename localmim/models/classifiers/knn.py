@@ -12,6 +12,43 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 
+def nearest_votes(
+    queries: Tensor,
+    bank: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    k: int = 20,
+    temperature: float = 0.07,
+    chunk_size: int = 65536,
+) -> Tensor:
+    """Let the k nearest images of a bank vote, each with the weight exp(cosine / temperature).
+
+    Args:
+        queries: (B, C), normalised.
+        bank: (N, C), normalised.
+        labels: (N,) long, the classes of the bank.
+        num_classes: above every label.
+        k: neighbours; where the bank has fewer, all of it.
+        temperature: above 0.
+        chunk_size: images of the bank that are compared at a time.
+
+    Returns:
+        (B, num_classes), the parts of the classes, which sum to 1.
+    """
+    cosines, classes = [], []
+    # Half precision would lose the small differences between near neighbours.
+    with torch.autocast(queries.device.type, enabled=False):
+        for part, of_part in zip(bank.split(chunk_size), labels.split(chunk_size), strict=True):
+            nearest = (queries @ part.T).topk(min(k, len(part)))
+            cosines.append(nearest.values)
+            classes.append(of_part[nearest.indices])
+    found = torch.cat(cosines, dim=1)
+    nearest = found.topk(min(k, found.shape[1]))
+    voting = torch.cat(classes, dim=1).gather(1, nearest.indices)
+    weights = (nearest.values / temperature).softmax(dim=1)
+    return weights.new_zeros(len(weights), num_classes).scatter_add_(1, voting, weights)
+
+
 @MODELS.register_module()
 class KNNClassifier(ImageClassifier):
     """Weighted k nearest neighbours among labelled images, by the cosine of their features.
@@ -105,21 +142,15 @@ class KNNClassifier(ImageClassifier):
         Returns:
             (B, num_classes), the parts of the classes, which sum to 1.
         """
-        cosines, labels = [], []
-        # Half precision would lose the small differences between near neighbours.
-        with torch.autocast(queries.device.type, enabled=False):
-            for features, classes in zip(
-                self.bank_features.split(self.chunk_size),
-                self.bank_labels.split(self.chunk_size),
-                strict=True,
-            ):
-                nearest = (queries @ features.T).topk(min(self.k, len(features)))
-                cosines.append(nearest.values)
-                labels.append(classes[nearest.indices])
-        nearest = torch.cat(cosines, dim=1).topk(self.k)
-        classes = torch.cat(labels, dim=1).gather(1, nearest.indices)
-        weights = (nearest.values / self.temperature).softmax(dim=1)
-        return weights.new_zeros(len(weights), self.num_classes).scatter_add_(1, classes, weights)
+        return nearest_votes(
+            queries,
+            self.bank_features,
+            self.bank_labels,
+            self.num_classes,
+            self.k,
+            self.temperature,
+            self.chunk_size,
+        )
 
     @torch.no_grad()
     def build_bank(self) -> None:

@@ -1,0 +1,122 @@
+"""A small labelled folder, and what frozen features are worth on it."""
+
+import random
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch.nn.functional as F
+from mmpretrain.datasets import CustomDataset
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from localmim.data.unlabelled import EXTENSIONS
+from localmim.models.classifiers import nearest_votes
+
+SEED = 0
+HELD_OUT = 1 / 4
+NEIGHBOURS, TEMPERATURE = 20, 0.07  # as in KNNClassifier
+STRENGTH = 0.1  # C of the logistic regression
+
+
+@dataclass
+class LabelledFolder:
+    """Image files of some classes, to learn from and to be tested on.
+
+    Attributes:
+        classes: their names.
+        train, val: the path of each image and the number of its class.
+    """
+
+    classes: list[str]
+    train: list[tuple[str, int]] = field(default_factory=list)
+    val: list[tuple[str, int]] = field(default_factory=list)
+
+
+def labelled_folder(root: str | Path, limit: int) -> LabelledFolder:
+    """Images of a folder with a subfolder for each class, or with ``train`` and ``val`` of such.
+
+    Without ``train`` and ``val`` a quarter of each class is held out. What is held out and what is
+    left out is drawn, the same each time.
+
+    Args:
+        root: the folder.
+        limit: images at most, evenly over the classes, and two of each at least.
+
+    Raises:
+        FileNotFoundError: the folder does not exist, or a class has no image.
+        ValueError: there are fewer than two classes, a class has one image only, or ``train`` and
+            ``val`` differ in their classes.
+    """
+    root = Path(root).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is no folder: name one with a subfolder for each class")
+    split = (root / "train").is_dir() and (root / "val").is_dir()
+    train, val = (_by_class(root / part if split else root) for part in ("train", "val"))
+    if len(train) < 2:
+        raise ValueError(f"{root} has the classes {list(train)}: at least two are needed")
+    if differing := sorted(train.keys() ^ val.keys()):
+        raise ValueError(f"{root}: train and val do not both have the class {differing[0]}")
+    found = LabelledFolder(list(train))
+    share = max(2, limit // len(train))
+    for label, name in enumerate(train):
+        if not split:
+            count = max(1, round(HELD_OUT * len(train[name])))
+            val[name], train[name] = train[name][:count], train[name][count:]
+            if not train[name]:
+                raise ValueError(f"{root / name} has one image: a class needs two at least")
+        held = max(1, round(share * len(val[name]) / (len(val[name]) + len(train[name]))))
+        found.val += [(path, label) for path in val[name][:held]]
+        found.train += [(path, label) for path in train[name][: share - held]]
+    return found
+
+
+def _by_class(root: Path) -> dict[str, list[str]]:
+    """Paths of the images of each class in an order that is drawn."""
+    data = CustomDataset(data_root=str(root), extensions=EXTENSIONS)
+    found: dict[str, list[str]] = {name: [] for name in data.CLASSES}
+    for number in range(len(data)):
+        info = data.get_data_info(number)
+        found[data.CLASSES[info["gt_label"]]].append(info["img_path"])
+    for paths in found.values():
+        random.Random(SEED).shuffle(paths)
+    return found
+
+
+def knn_accuracy(train: Tensor, train_labels: Tensor, val: Tensor, val_labels: Tensor) -> float:
+    """Balanced accuracy of 20 weighted nearest neighbours by cosine, from 0 to 1.
+
+    Args:
+        train, val: features, (N, C) and (M, C).
+        train_labels, val_labels: numbers of classes, (N,) and (M,).
+    """
+    bank, queries = (F.normalize(x.float(), dim=1) for x in (train, val))
+    votes = nearest_votes(
+        queries, bank, train_labels, int(train_labels.max()) + 1, NEIGHBOURS, TEMPERATURE
+    )
+    return float(balanced_accuracy_score(val_labels.cpu(), votes.argmax(1).cpu()))
+
+
+def linear_accuracy(train: Tensor, train_labels: Tensor, val: Tensor, val_labels: Tensor) -> float:
+    """Balanced accuracy of a logistic regression on standardised features, from 0 to 1.
+
+    Args:
+        train, val: features, (N, C) and (M, C).
+        train_labels, val_labels: numbers of classes, (N,) and (M,).
+    """
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=200))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is near enough by then
+        probe.fit(train.double().cpu(), train_labels.cpu())
+    return float(balanced_accuracy_score(val_labels.cpu(), probe.predict(val.double().cpu())))
+
+
+def pooled(features: Tensor, extra_tokens: int) -> Tensor:
+    """The mean over positions, (B, C), of a map (B, C, h, w) or tokens (B, P + N, C)."""
+    if features.dim() == 4:
+        return features.mean((2, 3))
+    return features[:, extra_tokens:].mean(1)
