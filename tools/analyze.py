@@ -1,10 +1,20 @@
-"""Look into the attention of a pre-trained Vision Transformer, or of two side by side.
+"""Look into a pre-trained encoder, or into two side by side.
 
-Writes to OUT_DIR:
+CHECKPOINT is of a pre-training here, or any weights that tools/convert.py reads: of mmpretrain,
+timm, transformers, a release. The latter see images as on ImageNet: RGB, its mean and deviation.
+
+Writes to OUT_DIR, for ViTs and Swins:
 
 - attention.csv and attention.png: by layer and head, the normalised mutual information of queries
   and keys, the mean attention distance and the entropy, over all images;
-- attention_IMAGE.png: where chosen patches attend, for the first images.
+- attention_IMAGE.png: where chosen patches attend, for the first images;
+
+and for every encoder:
+
+- layers.csv and spectrum.png: by layer, the effective rank of the features and how their variance
+  is spread over principal axes;
+- cka.csv and cka.png: how much layers resemble each other (centred kernel alignment);
+- neighbours_NAME.png: images, and those whose features of the last layer are nearest.
 
 Example, LocalMIM beside MAE:
   python tools/analyze.py work_dirs/localmim/epoch_200.pth /path/to/images \\
@@ -13,42 +23,60 @@ Example, LocalMIM beside MAE:
 
 import argparse
 import csv
+from collections.abc import Iterable, Mapping
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 from mmengine.config import DictAction
-from torch import Tensor
 from tqdm import tqdm
 
-from localmim.analysis import image_files, load_trained, load_whole_images
-from localmim.analysis.attention import attention_layers, attention_maps
+from localmim.analysis import (
+    Encoder,
+    LayerStatistics,
+    attention_maps,
+    image_files,
+    layer_features,
+    load_encoder,
+)
 from localmim.analysis.attention_figures import (
-    MEASURES,
     AttentionStatistics,
     attention_figure,
     statistics_figure,
 )
-from localmim.analysis.reconstruction import pictures_of
+from localmim.analysis.attention_maps import attention_layers
+from localmim.analysis.layer_figures import cka_figure, cka_of, neighbours_figure, spectrum_figure
 from localmim.durable import written_aside
-from localmim.models import MaskedImageModel
+from localmim.engine.blocks import blocks_of
 
 BATCH = 8
+NEIGHBOURS = 7
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("checkpoint", help="of a pre-training, e.g. work_dirs/NAME/epoch_20.pth")
+    parser.add_argument("checkpoint", help="e.g. work_dirs/NAME/epoch_20.pth, or weights for timm")
     parser.add_argument("images", nargs="+", help="image files, or folders of them")
     parser.add_argument("--against", metavar="CHECKPOINT", help="another, drawn beside the first")
     parser.add_argument("--config", help="config of the first (default: the checkpoint's own)")
     parser.add_argument("--against-config", metavar="CONFIG", help="the same of the other")
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="for weights without a config (default: what they are laid out for)",
+    )
     parser.add_argument("--out-dir", default="analysis", help="(default: analysis)")
     parser.add_argument(
         "--max-images", type=int, default=64, help="images read at most (default: 64)"
     )
     parser.add_argument(
-        "--draw", type=int, default=4, help="images whose attention is drawn (default: 4)"
+        "--draw",
+        type=int,
+        default=4,
+        help="images whose attention, and whose nearest images, are drawn (default: 4)",
     )
     parser.add_argument(
         "--layers",
@@ -89,12 +117,18 @@ def point(text: str) -> tuple[float, float]:
 
 
 def drawn_layers(given: list[int] | None, depth: int) -> list[int]:
-    """The layers that are drawn, from 1."""
-    if given is None:
-        return sorted({max(1, round(depth * part / 12)) for part in (2, 4, 10, 12)})
-    if wrong := [layer for layer in given if not 1 <= layer <= depth]:
-        raise ValueError(f"--layers {wrong[0]}: the encoder has layers 1 to {depth}")
-    return given
+    """The layers whose attention is drawn, from 1."""
+    if given:
+        return given
+    return sorted({max(1, round(depth * part / 12)) for part in (2, 4, 10, 12)})
+
+
+def check_layers(given: list[int] | None, encoders: dict[str, Encoder]) -> None:
+    """Refuse layers that an encoder has not, before the work."""
+    for name, encoder in encoders.items():
+        depth = len(blocks_of(encoder.backbone))
+        if wrong := [layer for layer in given or () if not 1 <= layer <= depth]:
+            raise ValueError(f"--layers {wrong[0]}: {name} has layers 1 to {depth}")
 
 
 def names_of(checkpoints: list[str]) -> list[str]:
@@ -111,59 +145,111 @@ def names_of(checkpoints: list[str]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def statistics(model: MaskedImageModel, images: Tensor, name: str) -> AttentionStatistics:
-    """Of the model's encoder on all images."""
-    encoder = model.backbone
-    side = encoder.patch_embed.projection.kernel_size[0]
-    grid = (images.shape[2] // side, images.shape[3] // side)
-    found = AttentionStatistics(side, grid)
-    batches = images.split(BATCH)
+def look(encoder: Encoder, paths: list[str], name: str) -> tuple[AttentionStatistics | None, list]:
+    """Attention, where it is known, and layers of one encoder on all images."""
+    attention: AttentionStatistics | None = AttentionStatistics()
+    try:
+        attention_layers(encoder.backbone)
+    except TypeError as error:
+        print(f"{name}: {error}; attention is left out")
+        attention = None
+    layers: list[LayerStatistics] = []
+    batches = [paths[k : k + BATCH] for k in range(0, len(paths), BATCH)]
     for batch in tqdm(batches, desc=name, unit="batch", delay=3):
-        found.add(attention_maps(encoder, batch, encoder.num_extra_tokens))
-    return found
+        images = encoder.read(batch)
+        if attention is not None:
+            attention.add(attention_maps(encoder.backbone, images))
+        features = layer_features(encoder.backbone, images)
+        layers = layers or [LayerStatistics() for _ in features]
+        for layer, x in zip(layers, features, strict=True):
+            layer.add(x)
+    return attention, layers
 
 
-def write_table(path: Path, found: dict[str, AttentionStatistics]) -> None:
-    """A row for each checkpoint, layer and head."""
+def write_table(path: Path, rows: Iterable[Mapping]) -> Path:
+    """A CSV, complete or not at all."""
+    rows = list(rows)
     with written_aside(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["checkpoint", "layer", "head", *MEASURES])
+        writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        for name, of_one in found.items():
-            writer.writerows({"checkpoint": name, **row} for row in of_one.rows())
+        writer.writerows(rows)
+    return path
+
+
+def write_figure(path: Path, figure) -> Path:
+    """A picture."""
+    figure.savefig(path, dpi=140)
+    return path
+
+
+def draw_attention(args: argparse.Namespace, encoders: dict[str, Encoder], found: dict, paths):
+    """Files on the attention of those encoders that have it."""
+    out, depth = Path(args.out_dir), min(len(x.of("nmi")) for x in found.values())
+    rows = [{"checkpoint": name, **row} for name, x in found.items() for row in x.rows()]
+    yield write_table(out / "attention.csv", rows)
+    yield write_figure(out / "attention.png", statistics_figure(found))
+    layers = drawn_layers(args.layers, depth)
+    for path in tqdm(paths[: args.draw], desc="drawing attention", unit="image", delay=3):
+        figure = attention_figure({n: encoders[n] for n in found}, path, layers, args.points)
+        yield write_figure(out / f"attention_{Path(path).stem}.png", figure)
+    for name, x in found.items():
+        means = ", ".join(f"{float(heads.mean()):.3f}" for heads in x.of("nmi"))
+        print(f"NMI by layer, {name}: {means}")
+
+
+def draw_layers(args: argparse.Namespace, encoders: dict[str, Encoder], found: dict, paths):
+    """Files on the features of all encoders."""
+    out = Path(args.out_dir)
+    rows = [
+        {
+            "checkpoint": name,
+            "layer": number,
+            "channels": layer.pooled().shape[1],
+            "effective_rank": layer.effective_rank(),
+            "axes_for_90_percent": layer.axes_for(0.9),
+        }
+        for name, layers in found.items()
+        for number, layer in enumerate(layers, 1)
+    ]
+    yield write_table(out / "layers.csv", rows)
+    yield write_figure(out / "spectrum.png", spectrum_figure(found))
+    if len(paths) < 4:
+        print(f"{len(paths)} images are too few for alignment and neighbours: four are needed")
+        return
+    pairs = combinations_with_replacement(found, 2)
+    alignment = {(a, b): cka_of(found[a], found[b]) for a, b in pairs}
+    rows = [
+        {"checkpoint": a, "layer": i, "other": b, "other_layer": j, "cka": value}
+        for (a, b), values in alignment.items()
+        for i, row in enumerate(values.tolist(), 1)
+        for j, value in enumerate(row, 1)
+    ]
+    yield write_table(out / "cka.csv", rows)
+    yield write_figure(out / "cka.png", cka_figure(alignment))
+    for name, layers in found.items():
+        queries = min(max(args.draw, 1), len(paths))
+        figure = neighbours_figure(encoders[name], layers[-1], paths, queries, NEIGHBOURS)
+        yield write_figure(out / f"neighbours_{name.replace('/', '_')}.png", figure)
 
 
 def analyze(args: argparse.Namespace) -> list[Path]:
     """Analyse, and return the files that were written."""
     checkpoints = [args.checkpoint, *([args.against] if args.against else [])]
     configs = [args.config, args.against_config]
-    models, images, paths = {}, {}, []
+    encoders: dict[str, Encoder] = {}
     for name, checkpoint, config in zip(names_of(checkpoints), checkpoints, configs, strict=False):
-        models[name], cfg = load_trained(checkpoint, config, args.cfg_options)
-        attention_layers(models[name].backbone)
-        paths = image_files(args.images, cfg)[: args.max_images]
-        images[name] = load_whole_images(paths, cfg, models[name])
-    depth = min(len(attention_layers(model.backbone)) for model in models.values())
-    layers = drawn_layers(args.layers, depth)
-    out_dir = Path(args.out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    found = {name: statistics(model, images[name], name) for name, model in models.items()}
-    written = [out_dir / "attention.csv", out_dir / "attention.png"]
-    write_table(written[0], found)
-    statistics_figure(found).savefig(written[1], dpi=150)
-    for number, path in enumerate(tqdm(paths[: args.draw], desc="drawing", unit="image", delay=3)):
-        figure = attention_figure(
-            {name: (m.backbone, m.backbone.num_extra_tokens) for name, m in models.items()},
-            {name: x[number] for name, x in images.items()},
-            pictures_of(next(iter(models.values())), next(iter(images.values()))[number, None])[0],
-            layers,
-            args.points,
-        )
-        written.append(out_dir / f"attention_{Path(path).stem}.png")
-        figure.savefig(written[-1], dpi=130)
-    for name, of_one in found.items():
-        means = ", ".join(f"{x:.3f}" for x in of_one.of("nmi").mean(1).tolist())
-        print(f"NMI by layer, {name}: {means}")
-    return written
+        size = args.image_size and tuple(args.image_size)
+        encoders[name] = load_encoder(checkpoint, config, args.cfg_options, size)
+        print(f"{name}: {encoders[name]}")
+    first = next(iter(encoders.values()))
+    paths = image_files(args.images, first.extensions)[: args.max_images]
+    check_layers(args.layers, encoders)
+    Path(args.out_dir).mkdir(parents=True, exist_ok=True)
+    found = {name: look(encoder, paths, name) for name, encoder in encoders.items()}
+    attention = {name: of for name, (of, _) in found.items() if of is not None}
+    written = list(draw_attention(args, encoders, attention, paths)) if attention else []
+    layers = {name: of for name, (_, of) in found.items()}
+    return written + list(draw_layers(args, encoders, layers, paths))
 
 
 def main() -> None:

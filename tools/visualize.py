@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from localmim.analysis import (
     Skill,
+    extensions_of,
     image_files,
     load_trained,
     load_whole_images,
@@ -51,7 +52,7 @@ def parse_args() -> argparse.Namespace:
 def draw(args: argparse.Namespace) -> dict[Path, float]:
     """Draw all scales; the pictures' paths and the skill on these images."""
     model, cfg = load_trained(args.checkpoint, args.config, args.cfg_options)
-    paths = image_files(args.images, cfg)[: args.max_images]
+    paths = image_files(args.images, extensions_of(cfg))[: args.max_images]
     images = load_whole_images(paths, cfg, model)
     torch.manual_seed(args.seed)
     images = model.views(images)

@@ -1,17 +1,23 @@
 from .attention import (
+    Attention,
     attention_distance,
     attention_entropy,
-    attention_maps,
     normalized_mutual_information,
 )
+from .attention_maps import attention_maps
+from .encoders import Encoder, load_encoder
 from .hooks import ReconstructionHook, SignalsHook
+from .layers import LayerStatistics, layer_features, linear_cka, nearest_images
 from .online_probe import OnlineProbeHook
 from .reconstruction import reconstruction_figures
 from .signals import Skill, effective_rank, gradient_norms
-from .trained import image_files, load_trained
+from .trained import extensions_of, image_files, load_trained
 from .whole_images import load_whole_images
 
 __all__ = [
+    "Attention",
+    "Encoder",
+    "LayerStatistics",
     "OnlineProbeHook",
     "ReconstructionHook",
     "SignalsHook",
@@ -20,10 +26,15 @@ __all__ = [
     "attention_entropy",
     "attention_maps",
     "effective_rank",
+    "extensions_of",
     "gradient_norms",
     "image_files",
+    "layer_features",
+    "linear_cka",
+    "load_encoder",
     "load_trained",
     "load_whole_images",
+    "nearest_images",
     "normalized_mutual_information",
     "reconstruction_figures",
 ]

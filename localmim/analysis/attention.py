@@ -1,90 +1,57 @@
-"""What the attention of a Vision Transformer does, layer by layer and head by head.
+"""What the attention of a layer does, head by head.
 
-Attention is computed again from queries and keys, which a hook takes; the encoder runs by its own
-fused path. Everything below is about patches: attention among them, without class tokens, each
-query's shares adding up to 1.
+Everything is about patches: attention among them, without class tokens, each query's shares adding
+up to 1. In a Swin patches attend within windows, and so a window is what is measured.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def attention_layers(encoder: nn.Module) -> list[nn.Module]:
-    """The attention modules of a plain ViT of mmpretrain or timm, first to last.
+@dataclass(frozen=True)
+class Attention:
+    """The attention of one layer on some images.
 
-    Raises:
-        TypeError: there are none, or they attend by more than queries and keys.
+    Attributes:
+        shares: (B, W, heads, n, n): within each of W windows, row q has the shares of the keys of
+            patch q. A ViT has one window with all patches.
+        places: (W, n) long: which patches they are, in row-major order of the grid.
+        grid: rows and columns of patches.
+        stride: side of a patch in pixels.
     """
-    found = [
-        module
-        for module in encoder.modules()
-        if isinstance(getattr(module, "qkv", None), nn.Linear) and hasattr(module, "num_heads")
-    ]
-    for module in found:
-        if more := _more_than_queries_and_keys(module):
-            raise TypeError(
-                f"{type(encoder).__name__} attends by more than queries and keys "
-                f"({type(module).__name__} has {more}): only plain ViTs can be analysed"
-            )
-    if not found:
-        raise TypeError(
-            f"{type(encoder).__name__} has no attention with one projection to queries, keys and "
-            "values: only plain ViTs of mmpretrain and timm can be analysed"
-        )
-    return found
 
+    shares: Tensor
+    places: Tensor
+    grid: tuple[int, int]
+    stride: int
 
-def _more_than_queries_and_keys(module: nn.Module) -> str | None:
-    """What an attention module has that may change its scores: positions, windows, norms."""
-    known = ("qkv.", "proj.", "gamma1.", "norm.")  # the last two come after attention
-    names = [name for name, _ in module.named_parameters() if not name.startswith(known)]
-    names += [
-        name
-        for name in ("window_size", "q_norm", "k_norm")
-        if not isinstance(getattr(module, name, None), (type(None), nn.Identity))
-    ]
-    return names[0] if names else None
+    @property
+    def points(self) -> Tensor:
+        """Where the patches lie, (W, 1, n, 2): row and column in pixels."""
+        rows, cols = self.places // self.grid[1], self.places % self.grid[1]
+        return torch.stack([rows, cols], -1)[:, None].float() * self.stride
 
+    def of_patch(self, row: int, col: int) -> Tensor:
+        """What one patch attends to, the mean of the heads: (B, rows, cols)."""
+        window, query = (self.places == row * self.grid[1] + col).nonzero()[0].tolist()
+        found = self.shares.new_zeros(len(self.shares), self.grid[0] * self.grid[1])
+        found[:, self.places[window]] = self.shares[:, window, :, query].mean(1)
+        return found.view(-1, *self.grid)
 
-@torch.no_grad()
-def attention_maps(encoder: nn.Module, images: Tensor, extra_tokens: int) -> list[Tensor]:
-    """Attention among the patches of images.
+    def measures(self) -> dict[str, Tensor]:
+        """For each image and head, (B, heads): the mean over windows of
 
-    Args:
-        encoder: a plain ViT, in evaluation mode.
-        images: (B, C, H, W), normalised.
-        extra_tokens: tokens before those of patches.
-
-    Returns:
-        Per layer (B, heads, N, N): row q has the shares of the keys of patch q, in row-major order
-        of patches.
-    """
-    maps: list[Tensor] = []
-    with _watched(attention_layers(encoder), extra_tokens, maps):
-        encoder(images)
-    return maps
-
-
-@contextmanager
-def _watched(layers: list[nn.Module], extra_tokens: int, maps: list[Tensor]) -> Iterator[None]:
-    def keep(heads: int):
-        def hook(_module: nn.Module, _inputs: tuple, projected: Tensor) -> None:
-            parts = projected.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-            query, key = (x[:, :, extra_tokens:].float() for x in parts[:2])
-            scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
-            maps.append(scores.softmax(-1))
-
-        return hook
-
-    handles = [x.qkv.register_forward_hook(keep(x.num_heads)) for x in layers]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+        - "nmi": see :func:`normalized_mutual_information`;
+        - "distance" in pixels: see :func:`attention_distance`;
+        - "entropy" in nats: see :func:`attention_entropy`.
+        """
+        return {
+            "nmi": normalized_mutual_information(self.shares).mean(1),
+            "distance": attention_distance(self.shares, self.points).mean(1),
+            "entropy": attention_entropy(self.shares).mean(1),
+        }
 
 
 def normalized_mutual_information(attention: Tensor) -> Tensor:
@@ -114,20 +81,17 @@ def attention_entropy(attention: Tensor) -> Tensor:
     return _entropy(attention.double()).mean(-1)
 
 
-def attention_distance(attention: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
-    """Mean distance to what is attended to, in pixels (Dosovitskiy et al. 2021, figure 7).
+def attention_distance(attention: Tensor, points: Tensor) -> Tensor:
+    """Mean distance to what is attended to (Dosovitskiy et al. 2021, figure 7).
 
     Args:
         attention: (..., N, N).
-        grid: rows and columns of patches, N of them.
-        patch_size: side of a patch in pixels.
+        points: (..., N, 2), where the N lie, in pixels.
 
     Returns:
-        (...).
+        (...), in pixels.
     """
-    rows, cols = (torch.arange(float(side), device=attention.device) for side in grid)
-    places = torch.cartesian_prod(rows, cols) * patch_size
-    return (attention * torch.cdist(places, places)).sum(-1).mean(-1)
+    return (attention * torch.cdist(points, points)).sum(-1).mean(-1)
 
 
 def _entropy(shares: Tensor) -> Tensor:

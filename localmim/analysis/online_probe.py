@@ -10,6 +10,7 @@ from mmengine.registry import HOOKS
 from torch import Tensor
 
 from localmim.data.unusable import UnusableImage
+from localmim.engine.image_size import training_steps
 
 from .labelled import knn_accuracy, labelled_folder, linear_accuracy, pooled
 from .looking import LookingHook
@@ -52,7 +53,7 @@ class OnlineProbeHook(LookingHook):
         self._seen = time.perf_counter()
         if not is_main_process():
             return
-        pipeline = whole_image_pipeline(runner.cfg, training_size(runner))
+        pipeline = whole_image_pipeline(training_steps(runner.cfg)[0], training_size(runner))
         parts = (self.folder.train, self.folder.val)
         self._parts = [
             usable(_labelled(pipeline, path, label) for path, label in files) for files in parts

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset
 
 from localmim.data.shards import ReadMember
+from localmim.engine.image_size import training_steps
 from localmim.masking import PatchMask
 from localmim.models import MaskedImageModel
 
@@ -34,7 +35,7 @@ class Probe:
     def __init__(self, runner, count: int) -> None:
         self.model: MaskedImageModel = runner.bare_model
         sources = _innermost(runner.train_dataloader.dataset)
-        pipeline = whole_image_pipeline(runner.cfg, training_size(runner))
+        pipeline = whole_image_pipeline(training_steps(runner.cfg)[0], training_size(runner))
         joined = ConcatDataset([_ReadBy(source, pipeline) for source in sources])
         count = min(count, len(joined))
         self._samples = usable(joined[k * len(joined) // count] for k in range(count))

@@ -73,6 +73,11 @@ def effective_rank(features: Tensor) -> float:
     if not features.isfinite().all():
         return math.nan
     gram = features.T @ features if len(features) > features.shape[1] else features @ features.T
+    return effective_rank_of_gram(gram)
+
+
+def effective_rank_of_gram(gram: Tensor) -> float:
+    """The same, of the sums of products of the features' channels, (C, C), or of the features."""
     singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
     shares = singular / singular.sum() + 1e-7
     return float(torch.exp(-(shares * shares.log()).sum()))

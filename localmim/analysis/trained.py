@@ -46,14 +46,18 @@ def load_trained(
     return model, cfg
 
 
-def image_files(places: Sequence[str], cfg: Config) -> list[str]:
-    """Image files among the places, and those in folders, with the endings a config trains on.
+def extensions_of(cfg: Config) -> tuple[str, ...]:
+    """Endings of the files that a config trains on."""
+    dataset = cfg.train_dataloader.dataset
+    return tuple(dataset.get("dataset", dataset).get("extensions", EXTENSIONS))
+
+
+def image_files(places: Sequence[str], extensions: Sequence[str] = EXTENSIONS) -> list[str]:
+    """Image files among the places, and those in folders that have one of the endings.
 
     Raises:
         FileNotFoundError: a place does not exist, or a folder holds no image.
     """
-    dataset = cfg.train_dataloader.dataset
-    extensions = dataset.get("dataset", dataset).get("extensions", EXTENSIONS)
     found = []
     for place in map(Path, places):
         if place.is_dir():

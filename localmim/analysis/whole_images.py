@@ -35,15 +35,15 @@ def model_image_size(model: MaskedImageModel, steps: list[dict]) -> tuple[int, i
     return (scale, scale) if isinstance(scale, int) else tuple(scale)
 
 
-def whole_image_pipeline(cfg: Config, size: tuple[int, int]) -> Compose:
+def whole_image_pipeline(loader: Mapping[str, Any], size: tuple[int, int]) -> Compose:
     """What reads images as in training, scaled and cropped.
 
     Args:
-        cfg: whose training pipeline has the loader.
+        loader: the first step of the training's pipeline.
         size: (height, width) in pixels.
     """
     height, width = size
-    loader = whole_image_loader(training_steps(cfg)[0])
+    loader = whole_image_loader(loader)
     if loader["type"] == "LoadImageFromFile":
         loader["ignore_empty"] = False
         loader.setdefault("imdecode_backend", "pillow")  # which says what is wrong with a file
@@ -61,8 +61,13 @@ def whole_image_pipeline(cfg: Config, size: tuple[int, int]) -> Compose:
 
 
 @torch.no_grad()
-def preprocessed(samples: Sequence[Mapping[str, Any]], model: MaskedImageModel) -> Tensor:
-    """What the pipeline gave, as the model sees it: (B, C, H, W), normalised, on its device."""
+def preprocessed(samples: Sequence[Mapping[str, Any]], model: Any) -> Tensor:
+    """What the pipeline gave, as the model sees it: (B, C, H, W), normalised, on its device.
+
+    Args:
+        samples: B of them.
+        model: with a ``data_preprocessor``.
+    """
     return model.data_preprocessor(default_collate(samples))["inputs"]
 
 
@@ -77,5 +82,6 @@ def load_whole_images(paths: Iterable[str], cfg: Config, model: MaskedImageModel
     Returns:
         (B, C, H, W), normalised.
     """
-    pipeline = whole_image_pipeline(cfg, model_image_size(model, training_steps(cfg)))
+    steps = training_steps(cfg)
+    pipeline = whole_image_pipeline(steps[0], model_image_size(model, steps))
     return preprocessed([pipeline({"img_path": str(path)}) for path in paths], model)

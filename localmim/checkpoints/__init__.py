@@ -1,5 +1,6 @@
 from .convert import Conversion, convert
 from .convert_file import convert_file
+from .encoder import build_encoder
 from .files import Checkpoint, read_checkpoint, write_checkpoint
 from .fit import FitReport, compare_state_dicts, load_into
 from .origin import read_assignments
@@ -17,6 +18,7 @@ __all__ = [
     "ConversionReport",
     "EncoderReport",
     "FitReport",
+    "build_encoder",
     "compare_state_dicts",
     "convert",
     "convert_file",

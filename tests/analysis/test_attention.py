@@ -1,48 +1,17 @@
+"""Measures of attention, against their definitions and cases that are known."""
+
 import math
 
 import numpy as np
 import pytest
-import timm
-import tiny
 import torch
-from mmpretrain.models import BEiTViT, SwinTransformer, VisionTransformer
-from mmpretrain.registry import MODELS
 
 from localmim.analysis import (
+    Attention,
     attention_distance,
     attention_entropy,
-    attention_maps,
     normalized_mutual_information,
 )
-
-
-def test_attention_is_the_softmax_of_timms_own_model():
-    """Without its class token, whose share goes to the others in proportion."""
-    torch.manual_seed(0)
-    model = timm.create_model("vit_tiny_patch16_224", img_size=64).eval()
-    images, expected = torch.randn(2, 3, 64, 64), []
-    for block in model.blocks:
-        block.attn.fused_attn = False  # softmax by itself
-        block.attn.attn_drop.register_forward_hook(lambda _m, _i, out: expected.append(out))
-    found = attention_maps(model, images, extra_tokens=1)
-    model(images)
-    assert len(found) == 12 and len(expected) == 24
-    for ours, whole in zip(found, expected, strict=False):
-        patches = whole[:, :, 1:, 1:]
-        torch.testing.assert_close(ours, patches / patches.sum(-1, keepdim=True))
-
-
-def test_a_trained_backbone_attends_as_mmpretrains_encoder():
-    model = MODELS.build(tiny.localmim()).eval()
-    settings = dict(arch=tiny.ARCH, img_size=64, patch_size=16, out_type="raw")
-    plain = VisionTransformer(**settings)
-    plain.eval()
-    plain.load_state_dict(model.backbone.state_dict())
-    images = torch.randn(1, 3, 64, 64)
-    pairs = (attention_maps(encoder, images, 1) for encoder in (model.backbone, plain))
-    for ours, theirs in zip(*pairs, strict=True):
-        torch.testing.assert_close(ours, theirs)
-        assert ours.shape[2:] == (16, 16)
 
 
 def test_mutual_information_of_known_cases():
@@ -73,25 +42,25 @@ def test_mutual_information_by_its_definition():
 
 def test_distances_are_pixels():
     shift = torch.eye(6).roll(1, 1)  # to the next patch of a grid of 2 x 3
+    points = torch.tensor([[16.0 * row, 16.0 * col] for row in range(2) for col in range(3)])
     steps = [1, 1, math.hypot(1, 2), 1, 1, math.hypot(1, 2)]
-    found = attention_distance(shift, (2, 3), 16)
-    assert float(found) == pytest.approx(16 * np.mean(steps))
-    assert float(attention_distance(torch.eye(6), (2, 3), 16)) == 0
+    assert float(attention_distance(shift, points)) == pytest.approx(16 * np.mean(steps))
+    assert float(attention_distance(torch.eye(6), points)) == 0
 
 
-def test_what_attends_by_more_is_refused():
-    swin = SwinTransformer(img_size=64, window_size=2)
-    with pytest.raises(TypeError, match="SwinTransformer attends by more than queries and keys"):
-        attention_maps(swin, torch.randn(1, 3, 64, 64), 0)
-    for name in ("lomar", "swin"):
-        encoder = MODELS.build((tiny.MODELS | tiny.OTHERS)[name]()).backbone
-        with pytest.raises(TypeError, match="attends by more than queries and keys"):
-            attention_maps(encoder, torch.randn(1, 3, 64, 64), 0)
-    beit = BEiTViT(arch=tiny.ARCH, img_size=64)
-    with pytest.raises(TypeError, match="BEiTViT attends by more than queries and keys"):
-        attention_maps(beit, torch.randn(1, 3, 64, 64), 1)
-    normed = timm.models.VisionTransformer(64, embed_dim=32, depth=1, num_heads=4, qk_norm=True)
-    with pytest.raises(TypeError, match=r"Attention has q_norm"):
-        attention_maps(normed, torch.randn(1, 3, 64, 64), 1)
-    with pytest.raises(TypeError, match="Linear has no attention"):
-        attention_maps(torch.nn.Linear(3, 3), torch.randn(1, 3), 0)
+def test_windows_lie_where_their_patches_do():
+    """Two windows of two patches each on a grid of 2 x 2: the columns."""
+    places = torch.tensor([[0, 2], [1, 3]])
+    shares = torch.tensor([[[[0.25, 0.75], [1.0, 0.0]]], [[[0.5, 0.5], [0.5, 0.5]]]])
+    found = Attention(shares[None], places, (2, 2), 8)
+    assert found.of_patch(0, 0).tolist() == [[[0.25, 0.0], [0.75, 0.0]]]
+    assert found.of_patch(1, 1).tolist() == [[[0.0, 0.5], [0.0, 0.5]]]
+    of_windows = [8 * (0.75 + 1) / 2, 8 * 0.5]
+    assert found.measures()["distance"].tolist() == [[pytest.approx(np.mean(of_windows))]]
+    entropies = [
+        -(0.25 * math.log(0.25) + 0.75 * math.log(0.75)) / 2,
+        math.log(2),
+    ]
+    assert found.measures()["entropy"].tolist() == [[pytest.approx(np.mean(entropies))]]
+    first = float(normalized_mutual_information(shares[0, 0]))
+    assert found.measures()["nmi"].tolist() == [[pytest.approx(first / 2)]]

@@ -1,0 +1,101 @@
+"""An encoder out of a file of any kind, with its way of seeing images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.dataset import Compose
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from localmim.checkpoints import build_encoder, load_from_file, read_checkpoint, training_config
+from localmim.data.unlabelled import EXTENSIONS
+from localmim.engine.image_size import training_steps
+from localmim.models import MaskedImageModel
+
+from .trained import extensions_of, load_trained
+from .whole_images import model_image_size, preprocessed, whole_image_pipeline
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
+LOADER = dict(type="LoadImage")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder in evaluation mode, and how it sees image files.
+
+    Attributes:
+        backbone: of mmpretrain or this project; takes (B, C, H, W), normalised.
+        data_preprocessor: that normalises.
+        pipeline: from a file to what is normalised.
+        image_size: (height, width) in pixels.
+        extensions: of the files that it reads.
+    """
+
+    backbone: nn.Module
+    data_preprocessor: nn.Module
+    pipeline: Compose
+    image_size: tuple[int, int]
+    extensions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        height, width = self.image_size
+        return f"{type(self.backbone).__name__}, images of {height}x{width} pixels"
+
+    def read(self, paths: Sequence[str]) -> Tensor:
+        """Whole images, scaled and cropped to the encoder's size, normalised: (B, C, H, W)."""
+        return preprocessed([self.pipeline({"img_path": str(path)}) for path in paths], self)
+
+
+def load_encoder(
+    checkpoint: str,
+    config: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> Encoder:
+    """The encoder of a checkpoint.
+
+    Args:
+        checkpoint: of a pre-training here, whose config says how it sees images; or any weights
+            that ``tools/convert.py`` reads (mmpretrain's, timm's, transformers', a release's),
+            which see images as on ImageNet: RGB, with the usual mean and deviation.
+        config: of a pre-training, where the checkpoint does not hold it.
+        options: settings of that config to override.
+        image_size: (height, width) in pixels, for weights without a config (those with one have
+            their own); None for what they are laid out for.
+
+    Raises:
+        FileNotFoundError: a file does not exist.
+        ValueError: see :func:`load_trained` and :func:`~localmim.checkpoints.build_encoder`.
+    """
+    if config or _is_of_pretraining(checkpoint):
+        model, cfg = load_trained(checkpoint, config, options)
+        steps = training_steps(cfg)
+        size = model_image_size(model, steps)
+        pipeline = whole_image_pipeline(steps[0], size)
+        return Encoder(model.backbone, model.data_preprocessor, pipeline, size, extensions_of(cfg))
+    found = read_checkpoint(checkpoint)
+    try:
+        backbone, architecture = build_encoder(
+            found.state_dict, image_size=image_size, hints=found.hints
+        )
+    except ValueError as error:
+        raise ValueError(f"{checkpoint}: {error}") from error
+    if architecture.in_channels != len(MEAN):
+        raise ValueError(
+            f"{checkpoint} takes {architecture.in_channels} channels, and nothing says how to read "
+            "them: only checkpoints of pre-trainings here do, which hold their config"
+        )
+    preprocessor = MODELS.build(dict(type="MIMDataPreprocessor", mean=MEAN, std=STD, to_rgb=True))
+    pipeline = whole_image_pipeline(LOADER, architecture.image_size)
+    return Encoder(backbone, preprocessor, pipeline, architecture.image_size, EXTENSIONS)
+
+
+def _is_of_pretraining(checkpoint: str) -> bool:
+    """Whether a file holds the config of a masked image model."""
+    content = load_from_file(checkpoint, mmap=True)
+    meta = content.get("meta") if isinstance(content, Mapping) else None
+    if not isinstance(meta, Mapping) or "cfg" not in meta:
+        return False
+    kind = MODELS.get(training_config(content, checkpoint).model.get("type", ""))
+    return isinstance(kind, type) and issubclass(kind, MaskedImageModel)
