@@ -29,9 +29,9 @@ class Attention:
 
     @property
     def points(self) -> Tensor:
-        """Where the patches lie, (W, 1, n, 2): row and column in pixels."""
+        """Where the patches lie, (W, n, 2): row and column in pixels."""
         rows, cols = self.places // self.grid[1], self.places % self.grid[1]
-        return torch.stack([rows, cols], -1)[:, None].float() * self.stride
+        return torch.stack([rows, cols], -1).float() * self.stride
 
     def of_patch(self, row: int, col: int) -> Tensor:
         """What one patch attends to, the mean of the heads: (B, rows, cols)."""
@@ -41,16 +41,23 @@ class Attention:
         return found.view(-1, *self.grid)
 
     def measures(self) -> dict[str, Tensor]:
-        """For each image and head, (B, heads): the mean over windows of
+        """For each image and head, (B, heads), the mean over windows:
 
         - "nmi": see :func:`normalized_mutual_information`;
         - "distance" in pixels: see :func:`attention_distance`;
         - "entropy" in nats: see :func:`attention_entropy`.
+
+        Shifted windows at the border are put together of pieces that do not see each other, which
+        alone lets keys tell of queries; they are left out.
         """
+        points = self.points
+        sides = (points.amax(1) - points.amin(1)) / self.stride + 1
+        whole = sides.prod(-1) == self.places.shape[1]
+        shares, points = self.shares[:, whole], points[whole][:, None]
         return {
-            "nmi": normalized_mutual_information(self.shares).mean(1),
-            "distance": attention_distance(self.shares, self.points).mean(1),
-            "entropy": attention_entropy(self.shares).mean(1),
+            "nmi": normalized_mutual_information(shares).mean(1),
+            "distance": attention_distance(shares, points).mean(1),
+            "entropy": attention_entropy(shares).mean(1),
         }
 
 

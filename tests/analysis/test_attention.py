@@ -48,6 +48,18 @@ def test_distances_are_pixels():
     assert float(attention_distance(torch.eye(6), points)) == 0
 
 
+def test_windows_of_pieces_are_not_measured():
+    """A map of 4 x 4, windows of 2 shifted by 1: one lies within the map, alone in one piece."""
+    grid = torch.arange(16).view(4, 4).roll((-1, -1), (0, 1))
+    places = grid.unfold(0, 2, 2).unfold(1, 2, 2).flatten(2).flatten(0, 1)
+    uniform, apart = torch.full((4, 4), 0.25), torch.eye(4)
+    shares = torch.stack([uniform, apart, apart, apart])[:, None]
+    assert places[0].tolist() == [5, 6, 9, 10]
+    found = Attention(shares[None], places, (4, 4), 4).measures()
+    assert found["nmi"].tolist() == [[pytest.approx(0, abs=1e-12)]]
+    assert found["entropy"].tolist() == [[pytest.approx(math.log(4))]]
+
+
 def test_windows_lie_where_their_patches_do():
     """Two windows of two patches each on a grid of 2 x 2: the columns."""
     places = torch.tensor([[0, 2], [1, 3]])
