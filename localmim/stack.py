@@ -4,8 +4,10 @@ Two families provide the same modules (mmengine, mmcv, mmpretrain): OpenMMLab's 
 OneDL's maintained forks. Either works; both in one environment overwrite each other's files.
 """
 
+import io
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from importlib import metadata
 
 from packaging.version import Version
@@ -108,3 +110,15 @@ def leave_out_multimodal(versions: Mapping[str, str]) -> None:
             f"models do not import (transformers<{limit} would do): they are left out",
             stacklevel=2,
         )
+
+
+def import_mmpretrain() -> None:
+    """Import mmpretrain's data sets without what they print of an optional package.
+
+    "Could not import OneDL" is meant for debugging, and misleads whoever has OneDL's mmpretrain.
+    """
+    with redirect_stdout(io.StringIO()) as printed:
+        import mmpretrain.datasets  # noqa: F401
+    for line in printed.getvalue().splitlines():
+        if line != "Could not import OneDL":
+            print(line)

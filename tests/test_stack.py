@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -59,6 +61,13 @@ def test_multimodal_models_are_left_out_where_transformers_is_too_new(versions, 
         leave_out_multimodal(versions)
     assert kept == dependency.WITH_MULTIMODAL
     assert [versions["transformers"] in str(w.message) for w in said] == [True] * (not kept)
+
+
+def test_importing_prints_nothing():
+    done = subprocess.run(
+        [sys.executable, "-c", "import localmim"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
 
 
 def test_the_running_environment_is_of_one_family():

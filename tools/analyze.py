@@ -32,23 +32,17 @@ from tqdm import tqdm
 
 from localmim.analysis import (
     Encoder,
-    LayerStatistics,
-    attention_maps,
-    image_files,
-    layer_features,
-    load_encoder,
-)
-from localmim.analysis.attention_figures import (
-    AttentionStatistics,
     attention_figure,
-    statistics_figure,
+    image_files,
+    load_encoder,
+    neighbours_figure,
+    statistics_of,
 )
-from localmim.analysis.attention_maps import attention_layers
-from localmim.analysis.layer_figures import cka_figure, cka_of, neighbours_figure, spectrum_figure
+from localmim.analysis.attention_figures import statistics_figure
+from localmim.analysis.layer_figures import cka_figure, cka_of, spectrum_figure
 from localmim.durable import written_aside
 from localmim.engine.blocks import blocks_of
 
-BATCH = 8
 NEIGHBOURS = 7
 
 
@@ -145,27 +139,6 @@ def names_of(checkpoints: list[str]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def look(encoder: Encoder, paths: list[str], name: str) -> tuple[AttentionStatistics | None, list]:
-    """Attention, where it is known, and layers of one encoder on all images."""
-    attention: AttentionStatistics | None = AttentionStatistics()
-    try:
-        attention_layers(encoder.backbone)
-    except TypeError as error:
-        print(f"{name}: {error}; attention is left out")
-        attention = None
-    layers: list[LayerStatistics] = []
-    batches = [paths[k : k + BATCH] for k in range(0, len(paths), BATCH)]
-    for batch in tqdm(batches, desc=name, unit="batch", delay=3):
-        images = encoder.read(batch)
-        if attention is not None:
-            attention.add(attention_maps(encoder.backbone, images))
-        features = layer_features(encoder.backbone, images)
-        layers = layers or [LayerStatistics() for _ in features]
-        for layer, x in zip(layers, features, strict=True):
-            layer.add(x)
-    return attention, layers
-
-
 def write_table(path: Path, rows: Iterable[Mapping]) -> Path:
     """A CSV, complete or not at all."""
     rows = list(rows)
@@ -245,7 +218,7 @@ def analyze(args: argparse.Namespace) -> list[Path]:
     paths = image_files(args.images, first.extensions)[: args.max_images]
     check_layers(args.layers, encoders)
     Path(args.out_dir).mkdir(parents=True, exist_ok=True)
-    found = {name: look(encoder, paths, name) for name, encoder in encoders.items()}
+    found = {name: statistics_of(encoder, paths, name) for name, encoder in encoders.items()}
     attention = {name: of for name, (of, _) in found.items() if of is not None}
     written = list(draw_attention(args, encoders, attention, paths)) if attention else []
     layers = {name: of for name, (_, of) in found.items()}

@@ -6,52 +6,17 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from torch import Tensor
 
-from .attention import Attention
 from .attention_maps import attention_maps
 from .encoders import Encoder
 from .reconstruction import pictures_of
+from .statistics import MEASURES, AttentionStatistics
 
 LABELS = {
     "nmi": "NMI of queries and keys",
     "distance": "mean distance, pixels",
     "entropy": "entropy, nats",
 }
-MEASURES = tuple(LABELS)
-
-
-class AttentionStatistics:
-    """Means over images of what :meth:`Attention.measures` gives, by layer and head."""
-
-    def __init__(self) -> None:
-        self._images = 0
-        self._sums: list[dict[str, Tensor]] = []
-
-    def add(self, layers: Sequence[Attention]) -> None:
-        """Take the attention of a batch into account."""
-        found = [
-            {name: x.double().sum(0).cpu() for name, x in layer.measures().items()}
-            for layer in layers
-        ]
-        self._images += len(layers[0].shares)
-        self._sums = [
-            {name: before[name] + now[name] for name in now} if before else now
-            for before, now in zip(self._sums or [{}] * len(found), found, strict=True)
-        ]
-
-    def of(self, measure: str) -> list[Tensor]:
-        """Of each layer the means of "nmi", "distance" (pixels) or "entropy" (nats): (heads,)."""
-        return [layer[measure] / self._images for layer in self._sums]
-
-    def rows(self) -> list[dict[str, float]]:
-        """A row for each layer (from 1) and head (from 1)."""
-        return [
-            {"layer": number, "head": head + 1}
-            | {name: float(layer[name][head] / self._images) for name in MEASURES}
-            for number, layer in enumerate(self._sums, 1)
-            for head in range(len(layer["nmi"]))
-        ]
 
 
 def statistics_figure(found: Mapping[str, AttentionStatistics]) -> Figure:

@@ -5,12 +5,14 @@ from .finite_steps import FiniteStepsHook
 from .guarded_step import guard
 from .image_checks import UnusableImagesHook
 from .image_size import settle_image_size
+from .mlflow import ContinuedMLflowBackend
 from .precision import mixed_precision_optim_wrapper
 from .runner import LocalMIMRunner
 from .tensorboard import ContinuedTensorboardBackend
 from .throughput import ThroughputHook
 
 __all__ = [
+    "ContinuedMLflowBackend",
     "ContinuedTensorboardBackend",
     "DataCheckHook",
     "DurableCheckpointHook",

@@ -64,7 +64,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def build_runner(cfg: Config) -> Runner:
     """The runner of a config, whose scope decides which library's models it trains."""
-    if cfg.launcher == "pytorch":
+    if cfg.get("launcher") == "pytorch":
         _join_processes(cfg)
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 

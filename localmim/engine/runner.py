@@ -24,6 +24,7 @@ from localmim.checkpoints import (
     why_not_whole,
 )
 
+from .backends import share_folders
 from .checkpoint_writer import CheckpointWriter
 from .config_checks import check_config
 from .data_checks import check_data_paths
@@ -39,7 +40,6 @@ from .resuming import (
     restarted,
     start_anew,
 )
-from .tensorboard import share_folder
 from .training_state import (
     describe,
     on_cpu,
@@ -143,8 +143,8 @@ class LocalMIMRunner(ModelSetup):
         return super().build_train_loop(loop)
 
     def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
-        """As mmengine, with one folder of TensorBoard's for all starts of a training."""
-        share_folder(visualizer, self.work_dir)
+        """As mmengine, with one folder of TensorBoard and MLflow for all starts of a training."""
+        share_folders(visualizer, self.work_dir)
         return super().build_visualizer(visualizer)
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:

@@ -1,12 +1,9 @@
 """TensorBoard with one folder for a training, whose curves a resumed run continues."""
 
-from pathlib import Path
 from typing import Any
 
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization import TensorboardVisBackend
-
-FOLDER = "tensorboard"  # in the work dir
 
 
 @VISBACKENDS.register_module()
@@ -46,14 +43,3 @@ class ContinuedTensorboardBackend(TensorboardVisBackend):
         if writer is None:
             writer = self.experiment._get_file_writer()
         writer.add_event(Event(step=step, session_log=SessionLog(status=SessionLog.START)), step)
-
-
-def share_folder(visualizer: Any, work_dir: str) -> None:
-    """Give TensorBoard's backend in the config of a visualizer the training's folder."""
-    backends = visualizer.get("vis_backends") if isinstance(visualizer, dict) else None
-    for backend in backends or ():
-        if (
-            isinstance(backend, dict)
-            and backend.get("type") == ContinuedTensorboardBackend.__name__
-        ):
-            backend.setdefault("save_dir", str(Path(work_dir, FOLDER)))

@@ -71,12 +71,13 @@ def test_swins_and_weights_of_other_libraries(tmp_path, checkpoints, photo_folde
 def test_convolutional_encoders_have_no_attention(tmp_path, photo_folder, call):
     torch.save(timm.create_model("resnet18").state_dict(), tmp_path / "r18.pth")
     out = tmp_path / "out"
-    text = call(tmp_path / "r18.pth", photo_folder, "--out-dir", out, "--max-images", 5)
-    assert "ResNet has no attention that is known here; attention is left out" in text
+    with pytest.warns(UserWarning, match="ResNet has no attention that is known here: attention"):
+        call(tmp_path / "r18.pth", photo_folder, "--out-dir", out, "--max-images", 5)
     names = sorted(path.name for path in out.iterdir())
     neighbours = f"neighbours_{tmp_path.name}.png"
     assert names == ["cka.csv", "cka.png", "layers.csv", neighbours, "spectrum.png"]
-    few = call(tmp_path / "r18.pth", photo_folder, "--out-dir", out, "--max-images", 2)
+    with pytest.warns(UserWarning, match="left out"):
+        few = call(tmp_path / "r18.pth", photo_folder, "--out-dir", out, "--max-images", 2)
     assert "2 images are too few for alignment and neighbours" in few
 
 
