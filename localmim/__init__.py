@@ -9,6 +9,6 @@ provide_operators()
 leave_out_multimodal(installed_versions())
 import_mmpretrain()
 
-from . import analysis, checkpoints, data, engine, models  # noqa: E402
+from . import analysis, checkpoints, data, engine, evaluation, models  # noqa: E402
 
-__all__ = ["__version__", "analysis", "checkpoints", "data", "engine", "models"]
+__all__ = ["__version__", "analysis", "checkpoints", "data", "engine", "evaluation", "models"]

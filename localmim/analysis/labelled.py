@@ -5,6 +5,7 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from mmpretrain.datasets import CustomDataset
 from sklearn.exceptions import ConvergenceWarning
@@ -87,32 +88,42 @@ def _by_class(root: Path) -> dict[str, list[str]]:
     return found
 
 
-def knn_accuracy(train: Tensor, train_labels: Tensor, val: Tensor, val_labels: Tensor) -> float:
-    """Balanced accuracy of 20 weighted nearest neighbours by cosine, from 0 to 1.
+def knn_scores(train: Tensor, labels: Tensor, val: Tensor) -> Tensor:
+    """Votes of the 20 nearest of some images by cosine, weighted (as in KNNClassifier).
 
     Args:
-        train, val: features, (N, C) and (M, C).
-        train_labels, val_labels: numbers of classes, (N,) and (M,).
+        train: features, (N, C).
+        labels: numbers of their classes, (N,), each class at least once.
+        val: features of those to be classified, (M, C).
+
+    Returns:
+        (M, classes), rows add up to 1.
     """
     bank, queries = (F.normalize(x.float(), dim=1) for x in (train, val))
-    votes = nearest_votes(
-        queries, bank, train_labels, int(train_labels.max()) + 1, NEIGHBOURS, TEMPERATURE
-    )
-    return float(balanced_accuracy_score(val_labels.cpu(), votes.argmax(1).cpu()))
+    return nearest_votes(queries, bank, labels, int(labels.max()) + 1, NEIGHBOURS, TEMPERATURE)
 
 
-def linear_accuracy(train: Tensor, train_labels: Tensor, val: Tensor, val_labels: Tensor) -> float:
-    """Balanced accuracy of a logistic regression on standardised features, from 0 to 1.
+def linear_scores(train: Tensor, labels: Tensor, val: Tensor) -> Tensor:
+    """Probabilities by a logistic regression on standardised features.
 
     Args:
-        train, val: features, (N, C) and (M, C).
-        train_labels, val_labels: numbers of classes, (N,) and (M,).
+        train: features, (N, C).
+        labels: numbers of their classes, (N,), each class at least once.
+        val: features of those to be classified, (M, C).
+
+    Returns:
+        (M, classes), rows add up to 1.
     """
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=200))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is near enough by then
-        probe.fit(train.double().cpu(), train_labels.cpu())
-    return float(balanced_accuracy_score(val_labels.cpu(), probe.predict(val.double().cpu())))
+        probe.fit(train.double().cpu(), labels.cpu())
+    return torch.from_numpy(probe.predict_proba(val.double().cpu()))
+
+
+def balanced_accuracy(scores: Tensor, labels: Tensor) -> float:
+    """The mean over classes of the part of their images that is recognised, from 0 to 1."""
+    return float(balanced_accuracy_score(labels.cpu(), scores.argmax(1).cpu()))
 
 
 def pooled(features: Tensor, extra_tokens: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from localmim.data.unusable import UnusableImage
 from localmim.engine.image_size import training_steps
 
-from .labelled import knn_accuracy, labelled_folder, linear_accuracy, pooled
+from .labelled import balanced_accuracy, knn_scores, labelled_folder, linear_scores, pooled
 from .looking import LookingHook
 from .probe import BATCH, training_size, usable
 from .whole_images import preprocessed, whole_image_pipeline
@@ -72,8 +72,11 @@ class OnlineProbeHook(LookingHook):
         begun = time.perf_counter()
         (train, train_labels), (val, val_labels) = map(self._features, self._parts)
         found = {
-            kind: [measure(a, train_labels, b, val_labels) for a, b in zip(train, val, strict=True)]
-            for kind, measure in (("knn", knn_accuracy), ("linear", linear_accuracy))
+            kind: [
+                balanced_accuracy(score(a, train_labels, b), val_labels)
+                for a, b in zip(train, val, strict=True)
+            ]
+            for kind, score in (("knn", knn_scores), ("linear", linear_scores))
         }
         scalars = {f"probe/{k}_tap_{n}": x for k, of in found.items() for n, x in enumerate(of)}
         runner.visualizer.add_scalars(scalars, step=step)

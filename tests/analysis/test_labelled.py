@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from localmim.analysis.labelled import (
-    knn_accuracy,
+    balanced_accuracy,
+    knn_scores,
     labelled_folder,
-    linear_accuracy,
+    linear_scores,
     pooled,
 )
 
@@ -72,20 +73,21 @@ def test_neighbours_vote_as_by_the_formula():
             votes[voter] += math.exp(cosine / 0.07)
         right[label].append(int(np.argmax(votes)) == label)
     expected = np.mean([np.mean(of_class) for of_class in right.values()])
-    found = knn_accuracy(*map(torch.tensor, (train, train_labels, val, val_labels)))
-    assert found == pytest.approx(expected)
+    scores = knn_scores(*map(torch.tensor, (train, train_labels, val)))
+    assert balanced_accuracy(scores, torch.tensor(val_labels)) == pytest.approx(expected)
 
 
 def test_a_linear_probe_finds_what_is_linear_and_nothing_in_noise():
     torch.manual_seed(0)
     features = torch.randn(600, 20) * torch.logspace(-3, 3, 20)  # scales do not matter
     labels = (features[:, 0] > 0).long()
-    parts = (features[:400], labels[:400], features[400:], labels[400:])
-    assert linear_accuracy(*parts) > 0.95
+    scores = linear_scores(features[:400], labels[:400], features[400:])
+    assert scores.shape == (200, 2) and balanced_accuracy(scores, labels[400:]) > 0.95
     unbalanced = torch.zeros(400, dtype=torch.long)
     unbalanced[:20] = 1
-    noise = (torch.randn(400, 5), unbalanced, torch.randn(400, 5), unbalanced)
-    assert linear_accuracy(*noise) == pytest.approx(0.5, abs=0.1)  # and not 0.95
+    scores = linear_scores(torch.randn(400, 5), unbalanced, torch.randn(400, 5))
+    # And not 0.95, the part of images that are of the frequent class.
+    assert balanced_accuracy(scores, unbalanced) == pytest.approx(0.5, abs=0.1)
 
 
 def test_means_over_positions():

@@ -75,7 +75,12 @@ val_dataloader = dict(
     ),
 )
 # Top 1 only: there may be fewer than five classes.
-val_evaluator = dict(type="Accuracy", topk=(1,))
+# The latter two are for classes of which some have many more images than others.
+val_evaluator = [
+    dict(type="Accuracy", topk=(1,)),
+    dict(type="BalancedAccuracy"),
+    dict(type="AUC"),
+]
 
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

@@ -19,5 +19,9 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-# Top 1 only: there may be fewer than five classes.
-test_evaluator = dict(topk=(1,))
+# Top 1 only: there may be fewer than five classes. The latter two are for unbalanced ones.
+test_evaluator = [
+    dict(type="Accuracy", topk=(1,)),
+    dict(type="BalancedAccuracy"),
+    dict(type="AUC"),
+]

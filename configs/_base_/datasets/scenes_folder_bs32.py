@@ -35,5 +35,9 @@ val_dataloader = dict(
     dataset=dict(type="CustomDataset", data_root="data/scenes/folder/val", pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="Accuracy", topk=1)
+val_evaluator = [
+    dict(type="Accuracy", topk=1),
+    dict(type="BalancedAccuracy"),
+    dict(type="AUC"),
+]
 test_evaluator = val_evaluator

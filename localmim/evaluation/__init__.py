@@ -1,0 +1,3 @@
+from .classification import AUC, BalancedAccuracy, area_under_curve
+
+__all__ = ["AUC", "BalancedAccuracy", "area_under_curve"]
