@@ -60,6 +60,7 @@ setup(
         "packaging",
         "pillow>=10",
         "safetensors>=0.4.3",
+        "scikit-learn>=1.3",
         "tqdm",
     ],
     # Exactly one of the families: both provide the modules mmengine, mmcv, mmpretrain.
@@ -88,7 +89,7 @@ setup(
         "test": ["pytest>=8", "timm>=1.0", "transformers>=4.40,<4.52"],
         # JPEGs for pre-training without it are decoded by Pillow.
         "jpeg": ["simplejpeg>=1.7"],
-        "photos": ["scikit-learn>=1.3", "scikit-image>=0.22"],
+        "photos": ["scikit-image>=0.22"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -28,10 +28,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -45,6 +44,7 @@ from label_quality import (
     raw_features,
 )
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from records import machine, write_record
@@ -202,6 +202,7 @@ def load_encoder(job: Job, args: argparse.Namespace) -> tuple[nn.Module, nn.Modu
         model, _ = load_trained(checkpoint)
     else:
         init_default_scope("mmpretrain")
+        MMLogger.get_instance("acceleration", log_level="WARNING")
         cfg = Config.fromfile(CONFIGS / f"{METHODS['localmim']}.py")
         settle_image_size(cfg)
         torch.manual_seed(job.seed)
@@ -245,51 +246,48 @@ def finetune(
     return {"kind": "finetune", "block": None, "share": share, "draw": job.seed, "score": found}
 
 
-def measure(job: Job, args: argparse.Namespace, searching: bool) -> list[dict]:
-    """Rows of everything that is measured of one training."""
-    folder = labelled_folder(args.data, sys.maxsize)
-    if searching:  # a quarter of the training images stands in for those of validation
-        folder = labelled_folder(args.data / "train", sys.maxsize)
-    data = load_images(folder, SIZE)
-    encoder, preprocessor = load_encoder(job, args)
-    features = [block_features(encoder, preprocessor, x) for x in (data.train, data.val)]
-    shares, draws = ((1.0,), 1) if searching else (SHARES, DRAWS)
-    rows = list(probes(*features, data, shares, draws))
-    if not searching:
-        rows += [finetune(job, args, folder, share) for share in args.finetune]
-    return rows
-
-
-def search(job: Job, args: argparse.Namespace) -> dict:
-    """As :func:`run`, without a look at the validation images."""
-    return run(job, args, searching=True)
-
-
-def run(job: Job, args: argparse.Namespace, searching: bool = False) -> dict:
-    """Pre-train and measure, unless that was done."""
-    torch.set_num_threads(1)
-    folder = job.folder(args.work_dir)
-    kept = folder.parent / f"{folder.name}{'_search' if searching else ''}.json"
-    if kept.exists():
-        return json.loads(kept.read_text())
+def run(
+    job: Job, args: argparse.Namespace, folder: LabelledFolder, shares: Sequence[float]
+) -> dict:
+    """Pre-train and fine-tune, each in a process of its own."""
     record = asdict(job) | {"iterations": 0, "seconds": 0.0}
+    place = job.folder(args.work_dir)
     if job.minutes:
         rate = calibrate(job.method, args)
-        record["iterations"] = max(2, round((60 * job.minutes - rate["start"]) / rate["iteration"]))
-        record["seconds"] = pretrain(job, args, record["iterations"], folder)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-    record["rows"] = measure(job, args, searching)
-    write_record(kept, record)
+        left = 60 * job.minutes - rate["start"]
+        record["iterations"] = max(2, round(left / rate["iteration"]))
+        record["seconds"] = pretrain(job, args, record["iterations"], place)
+    place.mkdir(parents=True, exist_ok=True)
+    record["rows"] = [finetune(job, args, folder, share) for share in shares]
     return record
 
 
-def all_done(args: argparse.Namespace, what: str, work: Callable, items: Sequence) -> Iterator:
-    """What some work gives for items, several at once, each as soon as it is there."""
-    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(work, item, args) for item in items]
-        for done in tqdm(as_completed(running), total=len(running), desc=what):
-            yield done.result()
+def measured(
+    jobs: Sequence[Job], args: argparse.Namespace, root: Path, searching: bool = False
+) -> Iterator[dict]:
+    """Records of jobs, several of which run at once; those that are done are not run again.
+
+    Args:
+        jobs: in the order in which they begin.
+        args: of the command line.
+        root: of the labelled images.
+        searching: whether all that is asked for is the linear probe with all labels.
+    """
+    folder = labelled_folder(root, sys.maxsize)
+    data = load_images(folder, SIZE)
+    shares, draws, tuned = ((1.0,), 1, ()) if searching else (SHARES, DRAWS, args.finetune)
+    end = "_search.json" if searching else ".json"
+    kept = {job: job.folder(args.work_dir).with_name(job.folder(Path()).name + end) for job in jobs}
+    waiting = [job for job in jobs if not kept[job].exists()]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        running = {pool.submit(run, job, args, folder, tuned): job for job in waiting}
+        for done in tqdm(as_completed(running), total=len(running), desc="trainings"):
+            job, record = running[done], done.result()
+            encoder, preprocessor = load_encoder(job, args)
+            features = [block_features(encoder, preprocessor, x) for x in (data.train, data.val)]
+            record["rows"] += list(probes(*features, data, shares, draws))
+            write_record(kept[job], record)
+    yield from (json.loads(path.read_text()) for path in kept.values())
 
 
 def best_rates(args: argparse.Namespace) -> dict[str, float]:
@@ -298,7 +296,8 @@ def best_rates(args: argparse.Namespace) -> dict[str, float]:
         return dict.fromkeys(args.methods, args.lrs[0])
     jobs = [Job(m, min(args.minutes), SEARCH_SEED, lr) for m in args.methods for lr in args.lrs]
     found: dict[str, dict[float, float]] = {}
-    for record in all_done(args, "learning rates", search, jobs):
+    # A quarter of the training images stands in for those of validation.
+    for record in measured(jobs, args, args.data / "train", searching=True):
         scores = [row["score"] for row in record["rows"] if row["kind"] == "linear"]
         found.setdefault(record["method"], {})[record["lr"]] = max(scores)
     for method, scores in found.items():
@@ -320,7 +319,9 @@ def main() -> None:
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: --data: {error}") from error
     args.work_dir.mkdir(parents=True, exist_ok=True)
-    list(all_done(args, "speed", calibrate, args.methods))
+    with ThreadPoolExecutor(args.jobs) as pool:
+        speeds = pool.map(lambda method: calibrate(method, args), args.methods)
+        list(tqdm(speeds, total=len(args.methods), desc="speed"))
     rates = best_rates(args)
     jobs = [Job("random", 0, seed, 0) for seed in range(args.seeds)]
     jobs += [
@@ -329,7 +330,7 @@ def main() -> None:
         for minutes in args.minutes
         for method in args.methods
     ]
-    records = list(all_done(args, "trainings", run, jobs))
+    records = list(measured(jobs, args, args.data))
     report = {
         "machine": machine("cuda" if torch.cuda.is_available() else "cpu"),
         "data": args.data.name,

@@ -1,0 +1,99 @@
+"""What pre-training is worth: probes, table, and one whole comparison at its smallest."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tool_main import ROOT, benchmark
+
+sys.path.insert(0, str(ROOT / "tools/benchmarks"))
+from acceleration_report import scores, table
+from label_quality import LabelledImages, few_labels, probes, score
+
+
+def test_few_labels_are_of_every_class_and_drawn_by_the_seed():
+    labels = torch.tensor([0] * 300 + [1] * 40)
+    seen = few_labels(labels, 0.1, 0)
+    assert labels[seen].bincount().tolist() == [30, 4]
+    assert labels[few_labels(labels, 0.01, 0)].bincount().tolist() == [3, 2]
+    assert few_labels(labels, 0.1, 0).equal(seen) and not few_labels(labels, 0.1, 1).equal(seen)
+    assert few_labels(labels, 1.0, 7).equal(torch.arange(340))
+
+
+def test_two_classes_are_ranked_and_more_are_balanced():
+    ranked = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])  # all called 0, in the right order
+    assert score(ranked, torch.tensor([0, 0, 1])) == 100
+    three = torch.eye(3)[[0, 0, 0, 1]]
+    assert score(three, torch.tensor([0, 0, 1, 1])) == 75
+
+
+def test_probes_of_features_that_tell_and_of_noise():
+    torch.manual_seed(0)
+    labels = torch.arange(200) % 2
+    telling = labels[:, None] * 4.0 + torch.randn(200, 5)
+    noise, nothing = torch.randn(200, 5), torch.empty(0)
+    data = LabelledImages(2, nothing, labels[:100], nothing, labels[100:])
+    blocks = [telling, noise]
+    rows = list(
+        probes([x[:100] for x in blocks], [x[100:] for x in blocks], data, (0.1, 1.0), draws=3)
+    )
+    assert len(rows) == 2 * (1 + 3 + 1)
+    for row in rows:
+        assert (row["score"] > 95) == (row["block"] == 0)
+
+
+def record(method, minutes, seed, score):
+    rows = [
+        {"kind": "linear", "block": block, "share": 1.0, "draw": 0, "score": score + 10 * block}
+        for block in (0, 1)
+    ]
+    known = dict(method=method, minutes=minutes, seed=seed, lr=1e-3)
+    return known | dict(seconds=60.0 * minutes, iterations=int(100 * minutes), rows=rows)
+
+
+def test_the_table_has_the_best_block_and_the_spread_of_seeds():
+    records = [record("mae", 2, seed, 50 + seed) for seed in range(3)]
+    records += [record("random", 0, 0, 40)]
+    found, block = scores(records[:3], "linear", 1.0)
+    assert found.tolist() == [60, 61, 62] and block == 1
+    raw = {"pixels": [dict(kind="linear", block=0, share=1.0, draw=0, score=33.0)]}
+    lines = table(dict(measure="AUC", raw=raw, records=records)).splitlines()
+    assert lines[0] == "| AUC, % | minutes | iterations | linear 100% |"
+    assert "33.0" in lines[2] and lines[3].startswith("| random |") and "50.0" in lines[3]
+    assert "| mae | 2.0 | 200 | 61.0 ± 1.0" in lines[4]
+
+
+@pytest.fixture
+def stripes(tmp_path):
+    """Two classes, of train and val."""
+    rng = np.random.default_rng(0)
+    for part in ("train", "val"):
+        for name, period in (("coarse", 40), ("fine", 8)):
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in range(8):
+                wave = np.sin(np.arange(72) * 6.28 / period + rng.uniform(0, 6)) * 90 + 128
+                picture = np.repeat(wave[None], 72, 0).astype(np.uint8)
+                Image.fromarray(picture).save(tmp_path / part / name / f"{number}.png")
+    return tmp_path
+
+
+def test_a_comparison_goes_on_where_it_was(tmp_path, stripes):
+    arguments = ("--data", stripes, "--methods", "localmim", "--minutes", 0.2, "--seeds", 1)
+    small = ("--cfg-options", "train_dataloader.batch_size=2", "train_dataloader.num_workers=0")
+    places = ("--work-dir", tmp_path / "work", "--out", tmp_path / "out.json")
+    arguments = (*arguments, "--lrs", 1e-3, "--finetune", *small, *places)
+    text = benchmark("acceleration", *arguments)
+    assert re.search(r"^\| localmim \| 0\.\d+ \| \d+ \|", text, re.M)
+    report = json.loads((tmp_path / "out.json").read_text())
+    (trained,) = [row for row in report["records"] if row["method"] == "localmim"]
+    assert 4 < trained["seconds"] < 60 and trained["iterations"] >= 2
+    kinds = {(row["kind"], row["block"]) for row in trained["rows"]}
+    assert kinds == {(kind, block) for kind in ("linear", "knn") for block in range(4)}
+    assert (tmp_path / "out.png").stat().st_size > 5000
+    assert benchmark("acceleration", *arguments) == text
+    # Nothing was trained again.
+    assert json.loads((tmp_path / "out.json").read_text())["records"] == report["records"]
