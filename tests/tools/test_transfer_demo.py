@@ -6,18 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from tool_main import main_of
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def demo(monkeypatch):
-    """The tool as a module that notes which tools it calls, and does not train."""
+    """The tool as a module that notes which tools it calls; it draws here, and does not train."""
     spec = importlib.util.spec_from_file_location("demo", ROOT / "tools/transfer_demo.py")
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "demo", module)  # for its dataclasses
     spec.loader.exec_module(module)
-    module.calls, really_call = [], module.call
+    module.calls = []
 
     def call(log, tool, *arguments, threads=None):
         module.calls.append(tool)
@@ -25,7 +26,9 @@ def demo(monkeypatch):
             log.parent.mkdir(parents=True, exist_ok=True)
             (log.parent / "last_checkpoint").write_text(str(log.parent / "iter_4.pth"))
         else:
-            really_call(log, tool, *arguments, threads=threads)
+            assert tool == "tools/make_scenes.py" and arguments[-2] == "--workers"
+            monkeypatch.setattr(sys, "argv", [tool, *map(str, arguments[:-1]), "1"])
+            main_of("make_scenes")()
 
     monkeypatch.setattr(module, "call", call)
     return module
