@@ -1,11 +1,14 @@
 """How a runner makes its model ready: initialised, wrapped or shared out, compiled."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from mmengine.device import get_device
 from mmengine.dist import broadcast
 from mmengine.model import is_model_wrapper, revert_sync_batchnorm
 from mmengine.optim import BaseOptimWrapper, OptimWrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from localmim.checkpoints import init_weights
@@ -15,6 +18,7 @@ from .blocks import compile_blocks, recompute_blocks
 from .finite_steps import FiniteStepsHook
 from .guarded_step import guard
 from .parameter_groups import merge_groups
+from .schedules import fit_warm_up
 from .training_state import is_sharded
 
 
@@ -80,6 +84,17 @@ class ModelSetup(Runner):
             sharding.load_sharded(built.optimizer)
         told = any(isinstance(hook, FiniteStepsHook) for hook in self.hooks)
         return guard(built, self.model) if told else built
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """As mmengine, with a warm-up that fits the length of the training."""
+        listed = [scheduler] if isinstance(scheduler, dict) else scheduler
+        counted = isinstance(self._train_loop, BaseLoop) and isinstance(listed, Sequence)
+        if counted and listed and all(isinstance(x, dict) and "type" in x for x in listed):
+            epoch_length = len(self.train_dataloader)
+            scheduler, said = fit_warm_up(listed, self.max_iters, epoch_length)
+            if said:
+                self.logger.warning(said)
+        return super().build_param_scheduler(scheduler)
 
     def prepare_blocks(self) -> None:
         """Recompute what the config's ``activation_checkpointing`` names, before a training.
