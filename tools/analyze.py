@@ -23,6 +23,7 @@ Example, LocalMIM beside MAE:
 
 import argparse
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -162,9 +163,13 @@ def draw_attention(args: argparse.Namespace, encoders: dict[str, Encoder], found
     yield write_table(out / "attention.csv", rows)
     yield write_figure(out / "attention.png", statistics_figure(found))
     layers = drawn_layers(args.layers, depth)
+    stems = Counter()
     for path in tqdm(paths[: args.draw], desc="drawing attention", unit="image", delay=3):
         figure = attention_figure({n: encoders[n] for n in found}, path, layers, args.points)
-        yield write_figure(out / f"attention_{Path(path).stem}.png", figure)
+        stem = Path(path).stem
+        again = f"_{stems[stem] + 1}" if stems[stem] else ""
+        stems[stem] += 1
+        yield write_figure(out / f"attention_{stem}{again}.png", figure)
     for name, x in found.items():
         means = ", ".join(f"{float(heads.mean()):.3f}" for heads in x.of("nmi"))
         print(f"NMI by layer, {name}: {means}")
@@ -215,7 +220,7 @@ def analyze(args: argparse.Namespace) -> list[Path]:
         encoders[name] = load_encoder(checkpoint, config, args.cfg_options, size)
         print(f"{name}: {encoders[name]}")
     first = next(iter(encoders.values()))
-    paths = image_files(args.images, first.extensions)[: args.max_images]
+    paths = first.readable(image_files(args.images, first.extensions)[: args.max_images])
     check_layers(args.layers, encoders)
     Path(args.out_dir).mkdir(parents=True, exist_ok=True)
     found = {name: statistics_of(encoder, paths, name) for name, encoder in encoders.items()}

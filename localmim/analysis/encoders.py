@@ -1,5 +1,6 @@
 """An encoder out of a file of any kind, with its way of seeing images."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from localmim.checkpoints import build_encoder, load_from_file, read_checkpoint, training_config
 from localmim.data.unlabelled import EXTENSIONS
+from localmim.data.unusable import UnusableImage
 from localmim.engine.image_size import training_steps
 from localmim.models import MaskedImageModel
 
@@ -45,6 +47,24 @@ class Encoder:
     def read(self, paths: Sequence[str]) -> Tensor:
         """Whole images, scaled and cropped to the encoder's size, normalised: (B, C, H, W)."""
         return preprocessed([self.pipeline({"img_path": str(path)}) for path in paths], self)
+
+    def readable(self, paths: Sequence[str]) -> list[str]:
+        """Those of some files that give an image; a warning names each of the others.
+
+        Raises:
+            ValueError: none of them does.
+        """
+        found = []
+        for path in paths:
+            try:
+                self.pipeline({"img_path": str(path)})
+            except UnusableImage as error:
+                warnings.warn(f"left out: {error}", stacklevel=2)
+            else:
+                found.append(path)
+        if not found:
+            raise ValueError(f"none of {len(paths)} files gives an image, the first is {paths[0]}")
+        return found
 
 
 def load_encoder(

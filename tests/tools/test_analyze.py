@@ -1,4 +1,5 @@
 import csv
+import shutil
 
 import pytest
 import timm
@@ -79,6 +80,23 @@ def test_convolutional_encoders_have_no_attention(tmp_path, photo_folder, call):
     with pytest.warns(UserWarning, match="left out"):
         few = call(tmp_path / "r18.pth", photo_folder, "--out-dir", out, "--max-images", 2)
     assert "2 images are too few for alignment and neighbours" in few
+
+
+@pytest.mark.usefixtures("on_the_cpu")
+def test_files_of_one_name_and_files_that_are_no_image(tmp_path, checkpoints, photo_folder, call):
+    for name, photo in (("a", "coffee.png"), ("b", "chelsea.png")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        shutil.copy(photo_folder / photo, tmp_path / "photos" / name / "same.png")
+    (tmp_path / "photos/broken.png").write_bytes(b"none")
+    out = tmp_path / "out"
+    with pytest.warns(UserWarning, match=r"left out: .*/broken.png: no image"):
+        text = call(checkpoints["one"], tmp_path / "photos", "--out-dir", out)
+    names = sorted(path.name for path in out.glob("attention_*"))
+    assert names == ["attention_same.png", "attention_same_2.png"]
+    assert text.count("attention_same") == 2
+    with pytest.warns(UserWarning, match="left out"):
+        error = call(checkpoints["one"], tmp_path / "photos/broken.png", "--out-dir", out)
+    assert "none of 1 files gives an image" in error
 
 
 @pytest.mark.usefixtures("on_the_cpu")

@@ -23,67 +23,29 @@ Example, on photographs of solar cells:
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from acceleration_report import write_report
+from acceleration_runs import FAMILIES, ROOT, Job, calibrate, finetune, load_encoder, pretrain
 from label_quality import (
     LabelledImages,
     block_features,
-    few_labels,
     load_images,
     probes,
     raw_features,
 )
-from mmengine.config import Config
-from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS
 from records import machine, write_record
-from torch import nn
 from tqdm import tqdm
 
-from localmim.analysis import load_trained
 from localmim.analysis.labelled import LabelledFolder, labelled_folder
-from localmim.engine import settle_image_size
 
-ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / "configs" / "demo"
-SUFFIX = "1xb64-coslr-2k_scenes"
-METHODS = {
-    "localmim": f"localmim_vit-mini-p8_{SUFFIX}",
-    "mae": f"mae_vit-mini-p8_{SUFFIX}",
-    "maskfeat": f"maskfeat-sparse_vit-mini-p8_{SUFFIX}",
-    "lomar": f"lomar_vit-mini-p8_{SUFFIX}",
-}
-FINETUNE = "vit-mini-p8_1xb32-coslr-300_scenes"
-SIZE = 64  # pixels, of these configs
 SHARES, DRAWS = (0.01, 0.1, 1.0), 5
-CALIBRATION = (10, 60)  # iterations
-WARM_UP = 100
 SEARCH_SEED = 1000
-
-
-@dataclass(frozen=True)
-class Job:
-    """One pre-training with what is measured of it; ``minutes`` 0 are random weights."""
-
-    method: str
-    minutes: float
-    seed: int
-    lr: float
-
-    def folder(self, work_dir: Path) -> Path:
-        """Where it runs."""
-        return work_dir / self.method / f"{self.minutes:g}min_lr{self.lr:g}_seed{self.seed}"
 
 
 def parse_args() -> argparse.Namespace:
@@ -94,11 +56,10 @@ def parse_args() -> argparse.Namespace:
         "--data", required=True, type=Path, help="folder with train/CLASS and val/CLASS"
     )
     parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=METHODS,
-        default=["localmim", "mae", "maskfeat"],
-        help="what is compared (default: localmim mae maskfeat)",
+        "--encoder", choices=FAMILIES, default="vit", help="what is pre-trained (default: vit)"
+    )
+    parser.add_argument(
+        "--methods", nargs="+", default=argparse.SUPPRESS, help="(default: all of the encoder)"
     )
     parser.add_argument(
         "--minutes",
@@ -127,123 +88,24 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for all pre-trainings"
     )
-    parser.add_argument("--work-dir", type=Path, help="(default: work_dirs/acceleration/DATA)")
+    parser.add_argument(
+        "--work-dir", type=Path, help="(default: work_dirs/acceleration/DATA_ENCODER)"
+    )
     parser.add_argument("--out", type=Path, help="JSON, beside it .md and .png with the same name")
     args = parser.parse_args()
+    args.family = FAMILIES[args.encoder]
+    args.methods = getattr(args, "methods", list(args.family.methods))
+    for method in args.methods:
+        if method not in args.family.methods:
+            known = ", ".join(args.family.methods)
+            parser.error(f"--methods {method}: of {args.encoder} there are {known}")
     args.data = args.data.absolute()
-    args.work_dir = args.work_dir or ROOT / "work_dirs" / "acceleration" / args.data.name
+    default = ROOT / "work_dirs" / "acceleration" / f"{args.data.name}_{args.encoder}"
+    args.work_dir = args.work_dir or default
     args.work_dir = args.work_dir.absolute()
     if min(args.minutes) <= 0 or args.seeds < 1 or args.jobs < 1:
         parser.error("--minutes are above 0, --seeds and --jobs start at 1")
     return args
-
-
-def train(config: str, folder: Path, options: Sequence[str]) -> float:
-    """Run a config; the seconds that it took, of the CPU or by the clock of a GPU's.
-
-    Raises:
-        RuntimeError: it failed.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    command = [sys.executable, "tools/train.py", str(CONFIGS / f"{config}.py")]
-    command += ["--work-dir", str(folder), "--cfg-options", *options]
-    on_gpu = torch.cuda.is_available()
-    environment = dict(os.environ) | ({} if on_gpu else {"OMP_NUM_THREADS": "1"})
-    begun = time.perf_counter()
-    with (folder / "log.txt").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{config} failed, see {folder / 'log.txt'}")
-    return time.perf_counter() - begun if on_gpu else used.ru_utime + used.ru_stime
-
-
-def length_options(iterations: int) -> list[str]:
-    """Settings of a schedule of so many iterations."""
-    warm_up = max(1, min(WARM_UP, iterations // 10))
-    return [
-        f"train_cfg.max_iters={iterations}",
-        f"train_cfg.val_interval={iterations + 1}",
-        f"param_scheduler.0.end={warm_up}",
-        f"param_scheduler.1.begin={warm_up}",
-    ]
-
-
-def pretrain(job: Job, args: argparse.Namespace, iterations: int, folder: Path) -> float:
-    """Pre-train for so many iterations; the seconds."""
-    options = [
-        *length_options(iterations),
-        f"train_dataloader.dataset.data_root={args.data / 'train'}",
-        f"optim_wrapper.optimizer.lr={job.lr}",
-        f"randomness.seed={job.seed}",
-        *args.cfg_options,
-    ]
-    return train(METHODS[job.method], folder, options)
-
-
-def calibrate(method: str, args: argparse.Namespace) -> dict[str, float]:
-    """Seconds of an iteration, and of everything else; measured once."""
-    kept = args.work_dir / method / "rate.json"
-    if not kept.exists():
-        job = Job(method, 0, 0, args.lrs[0])
-        folder = args.work_dir / method / "rate"
-        short, long = (pretrain(job, args, n, folder) for n in CALIBRATION)
-        rate = (long - short) / (CALIBRATION[1] - CALIBRATION[0])
-        write_record(kept, {"iteration": rate, "start": short - rate * CALIBRATION[0]})
-    return json.loads(kept.read_text())
-
-
-def load_encoder(job: Job, args: argparse.Namespace) -> tuple[nn.Module, nn.Module]:
-    """The backbone of a training that has run, or a random one, and the preprocessor."""
-    if job.minutes:
-        checkpoint = (job.folder(args.work_dir) / "last_checkpoint").read_text()
-        model, _ = load_trained(checkpoint)
-    else:
-        init_default_scope("mmpretrain")
-        MMLogger.get_instance("acceleration", log_level="WARNING")
-        cfg = Config.fromfile(CONFIGS / f"{METHODS['localmim']}.py")
-        settle_image_size(cfg)
-        torch.manual_seed(job.seed)
-        model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
-        model.init_weights()
-    return model.backbone, model.data_preprocessor
-
-
-def finetune(
-    job: Job, args: argparse.Namespace, folder: LabelledFolder, share: float
-) -> dict[str, float | str]:
-    """Fine-tune with a part of the labels, drawn by the seed."""
-    place = job.folder(args.work_dir) / f"finetune_{share:g}"
-    labels = torch.tensor([label for _, label in folder.train])
-    for number in few_labels(labels, share, job.seed).tolist():
-        path, label = folder.train[number]
-        link = place.with_name(f"labels_{share:g}") / folder.classes[label] / f"{number}.png"
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink():
-            link.symlink_to(path)
-    metric = "auc" if len(folder.classes) == 2 else "balanced_accuracy"
-    start = "model.backbone.init_cfg=None"
-    if job.minutes:
-        checkpoint = (job.folder(args.work_dir) / "last_checkpoint").read_text()
-        start = f"model.backbone.init_cfg.checkpoint={checkpoint}"
-    options = [
-        f"train_dataloader.dataset.data_root={place.with_name(f'labels_{share:g}')}",
-        f"val_dataloader.dataset.data_root={args.data / 'val'}",
-        f"test_dataloader.dataset.data_root={args.data / 'val'}",
-        f"model.head.num_classes={len(folder.classes)}",
-        f"data_preprocessor.num_classes={len(folder.classes)}",
-        f"randomness.seed={job.seed}",
-        start,
-    ]
-    train(FINETUNE, place, options)
-    (record,) = place.rglob("scalars.json")
-    rows = [json.loads(line) for line in record.read_text().splitlines()]
-    found = next(row[metric] for row in reversed(rows) if metric in row)
-    for checkpoint in place.glob("*.pth"):
-        checkpoint.unlink()
-    return {"kind": "finetune", "block": None, "share": share, "draw": job.seed, "score": found}
 
 
 def run(
@@ -274,7 +136,7 @@ def measured(
         searching: whether all that is asked for is the linear probe with all labels.
     """
     folder = labelled_folder(root, sys.maxsize)
-    data = load_images(folder, SIZE)
+    data = load_images(folder, args.family.size)
     shares, draws, tuned = ((1.0,), 1, ()) if searching else (SHARES, DRAWS, args.finetune)
     end = "_search.json" if searching else ".json"
     kept = {job: job.folder(args.work_dir).with_name(job.folder(Path()).name + end) for job in jobs}
@@ -315,7 +177,7 @@ def raw_rows(data: LabelledImages) -> dict[str, list[dict]]:
 def main() -> None:
     args = parse_args()
     try:
-        data = load_images(labelled_folder(args.data, sys.maxsize), SIZE)
+        data = load_images(labelled_folder(args.data, sys.maxsize), args.family.size)
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: --data: {error}") from error
     args.work_dir.mkdir(parents=True, exist_ok=True)
@@ -334,6 +196,7 @@ def main() -> None:
     report = {
         "machine": machine("cuda" if torch.cuda.is_available() else "cpu"),
         "data": args.data.name,
+        "encoder": args.encoder,
         "images": [len(data.train), len(data.val)],
         "measure": "AUC" if data.classes == 2 else "balanced accuracy",
         "lr": rates,

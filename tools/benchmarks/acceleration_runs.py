@@ -1,0 +1,193 @@
+"""Pre-trainings and fine-tunings of tools/benchmarks/acceleration.py, each a process of its own."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from label_quality import few_labels
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from records import write_record
+from torch import nn
+
+from localmim.analysis import load_trained
+from localmim.analysis.labelled import LabelledFolder
+from localmim.engine import settle_image_size
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs" / "demo"
+CALIBRATION = (10, 60)  # iterations
+WARM_UP = 100
+
+
+@dataclass(frozen=True)
+class Family:
+    """Methods that pre-train the same encoder.
+
+    Attributes:
+        size: side of the images in pixels, of these configs.
+        finetune: config.
+        methods: config of each.
+    """
+
+    size: int
+    finetune: str
+    methods: dict[str, str]
+
+
+FAMILIES = {
+    "vit": Family(
+        64,
+        "vit-mini-p8_1xb32-coslr-300_scenes",
+        {
+            "localmim": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
+            "mae": "mae_vit-mini-p8_1xb64-coslr-2k_scenes",
+            "maskfeat": "maskfeat-sparse_vit-mini-p8_1xb64-coslr-2k_scenes",
+        },
+    ),
+    "swin": Family(
+        128,
+        "swin-mini-w4_1xb32-coslr-300_scenes",
+        {"localmim": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes"},
+    ),
+    "r50": Family(
+        128,
+        "r50-mini_1xb32-coslr-300_scenes",
+        {
+            "localmim": "localmim_r50-mini_1xb32-coslr-1k_scenes",
+            "a2mim": "a2mim_r50-mini_1xb32-coslr-1k_scenes",
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pre-training with what is measured of it; ``minutes`` 0 are random weights."""
+
+    method: str
+    minutes: float
+    seed: int
+    lr: float
+
+    def folder(self, work_dir: Path) -> Path:
+        """Where it runs."""
+        return work_dir / self.method / f"{self.minutes:g}min_lr{self.lr:g}_seed{self.seed}"
+
+
+def train(config: str, folder: Path, options: Sequence[str]) -> float:
+    """Run a config; the seconds that it took, of the CPU or by the clock of a GPU's.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    command = [sys.executable, "tools/train.py", str(CONFIGS / f"{config}.py")]
+    command += ["--work-dir", str(folder), "--cfg-options", *options]
+    on_gpu = torch.cuda.is_available()
+    environment = dict(os.environ) | ({} if on_gpu else {"OMP_NUM_THREADS": "1"})
+    begun = time.perf_counter()
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{config} failed, see {folder / 'log.txt'}")
+    return time.perf_counter() - begun if on_gpu else used.ru_utime + used.ru_stime
+
+
+def length_options(iterations: int) -> list[str]:
+    """Settings of a schedule of so many iterations."""
+    warm_up = max(1, min(WARM_UP, iterations // 10))
+    return [
+        f"train_cfg.max_iters={iterations}",
+        f"train_cfg.val_interval={iterations + 1}",
+        f"param_scheduler.0.end={warm_up}",
+        f"param_scheduler.1.begin={warm_up}",
+    ]
+
+
+def pretrain(job: Job, args: argparse.Namespace, iterations: int, folder: Path) -> float:
+    """Pre-train for so many iterations; the seconds."""
+    options = [
+        *length_options(iterations),
+        f"train_dataloader.dataset.data_root={args.data / 'train'}",
+        f"optim_wrapper.optimizer.lr={job.lr}",
+        f"randomness.seed={job.seed}",
+        *args.cfg_options,
+    ]
+    return train(args.family.methods[job.method], folder, options)
+
+
+def calibrate(method: str, args: argparse.Namespace) -> dict[str, float]:
+    """Seconds of an iteration, and of everything else; measured once."""
+    kept = args.work_dir / method / "rate.json"
+    if not kept.exists():
+        job = Job(method, 0, 0, args.lrs[0])
+        folder = args.work_dir / method / "rate"
+        short, long = (pretrain(job, args, n, folder) for n in CALIBRATION)
+        rate = (long - short) / (CALIBRATION[1] - CALIBRATION[0])
+        write_record(kept, {"iteration": rate, "start": short - rate * CALIBRATION[0]})
+    return json.loads(kept.read_text())
+
+
+def load_encoder(job: Job, args: argparse.Namespace) -> tuple[nn.Module, nn.Module]:
+    """The backbone of a training that has run, or a random one, and the preprocessor."""
+    if job.minutes:
+        checkpoint = (job.folder(args.work_dir) / "last_checkpoint").read_text()
+        model, _ = load_trained(checkpoint)
+    else:
+        init_default_scope("mmpretrain")
+        MMLogger.get_instance("acceleration", log_level="WARNING")
+        cfg = Config.fromfile(CONFIGS / f"{args.family.methods['localmim']}.py")
+        settle_image_size(cfg)
+        torch.manual_seed(job.seed)
+        model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
+        model.init_weights()
+    return model.backbone, model.data_preprocessor
+
+
+def finetune(
+    job: Job, args: argparse.Namespace, folder: LabelledFolder, share: float
+) -> dict[str, float | str]:
+    """Fine-tune with a part of the labels, drawn by the seed."""
+    place = job.folder(args.work_dir) / f"finetune_{share:g}"
+    labels = torch.tensor([label for _, label in folder.train])
+    for number in few_labels(labels, share, job.seed).tolist():
+        path, label = folder.train[number]
+        link = place.with_name(f"labels_{share:g}") / folder.classes[label] / f"{number}.png"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(path)
+    metric = "auc" if len(folder.classes) == 2 else "balanced_accuracy"
+    start = "model.backbone.init_cfg=None"
+    if job.minutes:
+        checkpoint = (job.folder(args.work_dir) / "last_checkpoint").read_text()
+        start = f"model.backbone.init_cfg.checkpoint={checkpoint}"
+    options = [
+        f"train_dataloader.dataset.data_root={place.with_name(f'labels_{share:g}')}",
+        f"val_dataloader.dataset.data_root={args.data / 'val'}",
+        f"test_dataloader.dataset.data_root={args.data / 'val'}",
+        f"model.head.num_classes={len(folder.classes)}",
+        f"data_preprocessor.num_classes={len(folder.classes)}",
+        f"randomness.seed={job.seed}",
+        start,
+    ]
+    train(args.family.finetune, place, options)
+    (record,) = place.rglob("scalars.json")
+    rows = [json.loads(line) for line in record.read_text().splitlines()]
+    found = next(row[metric] for row in reversed(rows) if metric in row)
+    for checkpoint in place.glob("*.pth"):
+        checkpoint.unlink()
+    return {"kind": "finetune", "block": None, "share": share, "draw": job.seed, "score": found}
