@@ -7,7 +7,8 @@ Its features are then measured on DATA/val:
 
 - a linear probe of every second block (mean over positions, standardised) with 1 %, 10 % and all
   labels of DATA/train, and the nearest neighbours of all;
-- fine-tuning with a part of the labels.
+- fine-tuning with a part of the labels; beside it "scratch", which spends the minutes of
+  pre-training on fine-tuning for longer.
 
 Beside them stand random weights, grey levels and HOG. Scores are the area under the ROC curve (AUC)
 where there are two classes, else balanced accuracy. The learning rate of each method is the best of
@@ -31,7 +32,16 @@ from pathlib import Path
 
 import torch
 from acceleration_report import write_report
-from acceleration_runs import FAMILIES, ROOT, Job, calibrate, finetune, load_encoder, pretrain
+from acceleration_runs import (
+    FAMILIES,
+    ROOT,
+    SCRATCH,
+    Job,
+    calibrate,
+    finetune,
+    load_encoder,
+    pretrain,
+)
 from label_quality import (
     LabelledImages,
     block_features,
@@ -111,10 +121,10 @@ def parse_args() -> argparse.Namespace:
 def run(
     job: Job, args: argparse.Namespace, folder: LabelledFolder, shares: Sequence[float]
 ) -> dict:
-    """Pre-train and fine-tune, each in a process of its own."""
-    record = asdict(job) | {"iterations": 0, "seconds": 0.0}
+    """Pre-train, and fine-tune with shares of the labels, each in a process of its own."""
+    record = asdict(job) | {"iterations": 0, "seconds": 60 * job.minutes}
     place = job.folder(args.work_dir)
-    if job.minutes:
+    if job.minutes and job.method != SCRATCH:
         rate = calibrate(job.method, args)
         left = 60 * job.minutes - rate["start"]
         record["iterations"] = max(2, round(left / rate["iteration"]))
@@ -145,9 +155,10 @@ def measured(
         running = {pool.submit(run, job, args, folder, tuned): job for job in waiting}
         for done in tqdm(as_completed(running), total=len(running), desc="trainings"):
             job, record = running[done], done.result()
-            encoder, preprocessor = load_encoder(job, args)
-            features = [block_features(encoder, preprocessor, x) for x in (data.train, data.val)]
-            record["rows"] += list(probes(*features, data, shares, draws))
+            if job.method != SCRATCH:
+                model = load_encoder(job, args)
+                features = [block_features(*model, x) for x in (data.train, data.val)]
+                record["rows"] += list(probes(*features, data, shares, draws))
             write_record(kept[job], record)
     yield from (json.loads(path.read_text()) for path in kept.values())
 
@@ -192,6 +203,10 @@ def main() -> None:
         for minutes in args.minutes
         for method in args.methods
     ]
+    if args.finetune:
+        jobs += [
+            Job(SCRATCH, minutes, seed, 0) for seed in range(args.seeds) for minutes in args.minutes
+        ]
     records = list(measured(jobs, args, args.data))
     report = {
         "machine": machine("cuda" if torch.cuda.is_available() else "cpu"),

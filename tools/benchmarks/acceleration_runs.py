@@ -27,6 +27,7 @@ from localmim.engine import settle_image_size
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs" / "demo"
 CALIBRATION = (10, 60)  # iterations
+SCRATCH, FROM_SCRATCH = "scratch", "model.backbone.init_cfg=None"
 WARM_UP = 100
 
 
@@ -73,7 +74,11 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Job:
-    """One pre-training with what is measured of it; ``minutes`` 0 are random weights."""
+    """One pre-training with what is measured of it.
+
+    ``minutes`` 0 are random weights. The method ``SCRATCH`` is no pre-training: fine-tuning that is
+    longer by its minutes.
+    """
 
     method: str
     minutes: float
@@ -119,7 +124,10 @@ def length_options(iterations: int) -> list[str]:
 
 
 def pretrain(job: Job, args: argparse.Namespace, iterations: int, folder: Path) -> float:
-    """Pre-train for so many iterations; the seconds."""
+    """Pre-train for so many iterations; the seconds. Of SCRATCH: fine-tune on all of DATA/train."""
+    if job.method == SCRATCH:
+        options = [*finetune_options(args, args.data / "train", job.seed), FROM_SCRATCH]
+        return train(args.family.finetune, folder, [*options, *length_options(iterations)])
     options = [
         *length_options(iterations),
         f"train_dataloader.dataset.data_root={args.data / 'train'}",
@@ -158,35 +166,47 @@ def load_encoder(job: Job, args: argparse.Namespace) -> tuple[nn.Module, nn.Modu
     return model.backbone, model.data_preprocessor
 
 
+def finetune_options(args: argparse.Namespace, train_root: Path, seed: int) -> list[str]:
+    """Settings of a fine-tuning on a folder of labelled images."""
+    classes = len(list((args.data / "train").iterdir()))
+    return [
+        f"train_dataloader.dataset.data_root={train_root}",
+        f"val_dataloader.dataset.data_root={args.data / 'val'}",
+        f"test_dataloader.dataset.data_root={args.data / 'val'}",
+        f"model.head.num_classes={classes}",
+        f"data_preprocessor.num_classes={classes}",
+        f"randomness.seed={seed}",
+    ]
+
+
 def finetune(
     job: Job, args: argparse.Namespace, folder: LabelledFolder, share: float
 ) -> dict[str, float | str]:
     """Fine-tune with a part of the labels, drawn by the seed."""
     place = job.folder(args.work_dir) / f"finetune_{share:g}"
+    seen = place.with_name(f"labels_{share:g}")
     labels = torch.tensor([label for _, label in folder.train])
     for number in few_labels(labels, share, job.seed).tolist():
         path, label = folder.train[number]
-        link = place.with_name(f"labels_{share:g}") / folder.classes[label] / f"{number}.png"
+        link = seen / folder.classes[label] / f"{number}{Path(path).suffix}"
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(path)
-    metric = "auc" if len(folder.classes) == 2 else "balanced_accuracy"
-    start = "model.backbone.init_cfg=None"
-    if job.minutes:
+    options = finetune_options(args, seen, job.seed)
+    if job.method == SCRATCH:
+        more = round(60 * job.minutes / calibrate(SCRATCH, args)["iteration"])
+        usual = Config.fromfile(CONFIGS / f"{args.family.finetune}.py").train_cfg.max_iters
+        options += [FROM_SCRATCH, f"train_cfg.max_iters={usual + more}"]
+        options += [f"train_cfg.val_interval={usual + more}"]
+    elif job.minutes:
         checkpoint = (job.folder(args.work_dir) / "last_checkpoint").read_text()
-        start = f"model.backbone.init_cfg.checkpoint={checkpoint}"
-    options = [
-        f"train_dataloader.dataset.data_root={place.with_name(f'labels_{share:g}')}",
-        f"val_dataloader.dataset.data_root={args.data / 'val'}",
-        f"test_dataloader.dataset.data_root={args.data / 'val'}",
-        f"model.head.num_classes={len(folder.classes)}",
-        f"data_preprocessor.num_classes={len(folder.classes)}",
-        f"randomness.seed={job.seed}",
-        start,
-    ]
+        options.append(f"model.backbone.init_cfg.checkpoint={checkpoint}")
+    else:
+        options += [FROM_SCRATCH]
     train(args.family.finetune, place, options)
     (record,) = place.rglob("scalars.json")
     rows = [json.loads(line) for line in record.read_text().splitlines()]
+    metric = "auc" if len(folder.classes) == 2 else "balanced_accuracy"
     found = next(row[metric] for row in reversed(rows) if metric in row)
     for checkpoint in place.glob("*.pth"):
         checkpoint.unlink()
