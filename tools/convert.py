@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from localmim.checkpoints import DIALECTS, convert_file
+from localmim.checkpoints import DIALECTS, convert_file, timm_call
 
 KINDS = """\
 kinds of checkpoint:
@@ -136,6 +136,11 @@ def main() -> None:
     print(f"Wrote {args.dst}, {args.dst.stat().st_size / 1e6:.1f} MB, with metadata")
     for name, value in meta.items():
         print(f"  {name}: {value}")
+    if args.target == "timm":
+        call = timm_call(conversion.architecture, meta, args.dst)
+        print(f"In timm:\n  {call}" if call else "timm has no model of that name with these sizes")
+        if meta.get("colour_order") == "BGR":
+            print("  The model sees B, G, R: turn the channels of its images round.")
 
 
 if __name__ == "__main__":

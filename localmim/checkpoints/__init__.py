@@ -10,6 +10,7 @@ from .report import ConversionReport
 from .safe_loading import load_from_file
 from .tables import DIALECTS
 from .training_config import training_config
+from .usage import timm_call
 
 __all__ = [
     "DIALECTS",
@@ -28,6 +29,7 @@ __all__ = [
     "load_into",
     "read_assignments",
     "read_checkpoint",
+    "timm_call",
     "training_config",
     "why_not_started",
     "why_not_whole",

@@ -200,7 +200,8 @@ def _resnet(state: Mapping[str, Tensor], hints: Mapping[str, Any]) -> Architectu
     name, _ = _STANDARD.get(("resnet", width, depths), (None, None))
     in_channels = state["conv1.weight"].shape[1]
     targets = hints.get("targets") or _targets(state, in_channels, patch_size=32)
-    return Architecture("resnet", name, width, depths, None, None, in_channels, targets=targets)
+    size = hints.get("image_size") and tuple(hints["image_size"])
+    return Architecture("resnet", name, width, depths, None, None, in_channels, size, None, targets)
 
 
 def _convnext(state: Mapping[str, Tensor], hints: Mapping[str, Any]) -> Architecture:
@@ -210,6 +211,7 @@ def _convnext(state: Mapping[str, Tensor], hints: Mapping[str, Any]) -> Architec
     name, _ = _STANDARD.get(("convnext", width, depths), (None, None))
     stride = patch_size * 2 ** (len(depths) - 1)
     targets = hints.get("targets") or _targets(state, in_channels, stride)
+    size = hints.get("image_size") and tuple(hints["image_size"])
     return Architecture(
-        "convnext", name, width, depths, None, patch_size, in_channels, targets=targets
+        "convnext", name, width, depths, None, patch_size, in_channels, size, None, targets
     )

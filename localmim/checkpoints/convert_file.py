@@ -7,6 +7,7 @@ from localmim.version import __version__
 
 from .convert import Conversion, convert
 from .files import check_destination, file_hash, read_checkpoint, write_checkpoint
+from .origin import SEEN
 from .resize import Size
 
 
@@ -72,8 +73,7 @@ def convert_file(
     size = sum(tensor.nbytes for tensor in conversion.state_dict.values())
     check_destination(destination, size, overwrite)
     meta = conversion.architecture.metadata()
-    if "epochs" in hints:
-        meta["epochs"] = hints["epochs"]
+    meta |= {name: hints[name] for name in ("epochs", *SEEN) if name in hints}
     meta |= {
         "dialect": conversion.table.dialect,
         "source": source.name,

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
+SEEN = ("mean", "std", "colour_order", "norm_eps")  # that a model computes with besides weights
 _WITH_DEFAULT_SIZE = (
     "BEiTViT",
     "IRPEViT",
@@ -23,12 +24,14 @@ def origin_of(content: Mapping[str, Any]) -> dict[str, Any]:
         content: what was loaded from the file.
 
     Returns:
-        Some of ``image_size`` (height, width), ``num_heads`` per stage, ``targets`` and ``epochs``.
+        Some of ``image_size`` (height, width), ``num_heads`` per stage, ``targets``, ``epochs``;
+        ``mean`` and ``std`` by which images of 0 to 1 were normalised, of R, G and B, with
+        ``colour_order`` where the model sees B, G and R; ``norm_eps`` of a Swin.
     """
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
     if "localmim_version" in meta:
-        kept = ("image_size", "num_heads", "targets", "epochs")
+        kept = ("image_size", "num_heads", "targets", "epochs", *SEEN)
         return {name: meta[name] for name in kept if name in meta}
     known: dict[str, Any] = {}
     if isinstance(meta.get("cfg"), str):
@@ -43,19 +46,23 @@ def origin_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _from_config(text: str) -> dict[str, Any]:
     """What the config of a run says, without running it."""
-    model = read_assignments(text).get("model")
+    settings = read_assignments(text)
+    model = settings.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("backbone"), dict):
         return {}
     backbone, known = model["backbone"], {}
     size, arch = backbone.get("img_size"), backbone.get("arch")
     if size is None and backbone.get("type") in _WITH_DEFAULT_SIZE:
         size = 224
+    if size is None:  # a convolutional encoder takes any; what it was trained on
+        size = settings.get("image_size")
     if _are_counts(size):
         known["image_size"] = [size, size] if isinstance(size, int) else list(size)
     if isinstance(arch, dict) and "num_heads" in arch:
         heads = arch["num_heads"]
         if _are_counts(heads):
             known["num_heads"] = [heads] if isinstance(heads, int) else list(heads)
+    known |= _seen_images(settings) | _norm_eps(backbone)
     generator = model.get("target_generator")
     if not isinstance(generator, dict):
         return known
@@ -64,6 +71,30 @@ def _from_config(text: str) -> dict[str, Any]:
     elif generator.get("type") == "MultiScalePixels":
         known["targets"] = "pixels"
     return known
+
+
+def _seen_images(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """How images of 8 bits and three colours reach a model."""
+    preprocessor = settings.get("data_preprocessor")
+    if not isinstance(preprocessor, dict):
+        return {}
+    values = {name: preprocessor.get(name) for name in ("mean", "std")}
+    for value in values.values():
+        numbers = value if isinstance(value, (list, tuple)) else ()
+        if len(numbers) != 3 or not all(isinstance(x, (int, float)) for x in numbers):
+            return {}
+    known: dict[str, Any] = {name: [x / 255 for x in value] for name, value in values.items()}
+    if not preprocessor.get("to_rgb", False):  # images are loaded as B, G, R
+        known = {name: value[::-1] for name, value in known.items()} | {"colour_order": "BGR"}
+    return known
+
+
+def _norm_eps(backbone: Mapping[str, Any]) -> dict[str, float]:
+    """The eps of a Swin's norms, which libraries differ in."""
+    if backbone.get("type") not in ("SparseSwin", "ReleasedSwin"):
+        return {}
+    eps = backbone.get("norm_eps", 1e-5)
+    return {"norm_eps": eps} if isinstance(eps, float) else {}
 
 
 def _are_counts(value: Any) -> bool:

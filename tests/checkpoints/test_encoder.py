@@ -41,7 +41,7 @@ def test_features_are_the_sources(family):
     size = SIZES["vit" if "beit" in family else family.split()[0]]
     hints = dict(image_size=size) | (dict(num_heads=(4,)) if size == SIZES["vit"] else {})
     encoder, found = build_encoder(source.state_dict(), hints=hints)
-    assert found.image_size == (size if found.family in ("vit", "swin") else (224, 224))
+    assert found.image_size == size
     images = torch.randn(2, 3, *size, dtype=torch.float64)
     ours, theirs = encoder.double()(images)[-1], features(source, images)
     assert ours.shape == theirs.shape

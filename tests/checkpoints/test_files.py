@@ -76,7 +76,7 @@ def test_what_a_run_says_of_its_model_is_read_without_running_it(tmp_path):
     assert hints == dict(image_size=[64, 96], num_heads=[3], targets="HOG, 18 bins", epochs=7)
     content["meta"]["cfg"] = "model = dict(backbone=dict(type='ReleasedSwin', arch='tiny'))"
     hints = read_checkpoint(save(content, tmp_path / "a.pth")).hints
-    assert hints == dict(image_size=[224, 224], epochs=7)
+    assert hints == dict(image_size=[224, 224], epochs=7, norm_eps=1e-5)
     content["meta"]["cfg"] = "model = (("
     assert read_checkpoint(save(content, tmp_path / "a.pth")).hints == {"epochs": 7}
     content["meta"] = {"epoch": 0, "iter": 2000}
