@@ -6,6 +6,7 @@ from .attention import (
 )
 from .attention_figures import attention_figure
 from .attention_maps import attention_maps
+from .embedding import Embedding, embed
 from .encoders import Encoder, load_encoder
 from .hooks import ReconstructionHook, SignalsHook
 from .layer_figures import neighbours_figure
@@ -20,6 +21,7 @@ from .whole_images import load_whole_images
 __all__ = [
     "Attention",
     "AttentionStatistics",
+    "Embedding",
     "Encoder",
     "LayerStatistics",
     "OnlineProbeHook",
@@ -31,6 +33,7 @@ __all__ = [
     "attention_entropy",
     "attention_maps",
     "effective_rank",
+    "embed",
     "extensions_of",
     "gradient_norms",
     "image_files",

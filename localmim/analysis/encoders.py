@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from mmengine.dataset import Compose
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from localmim.data.unusable import UnusableImage
 from localmim.engine.image_size import training_steps
 from localmim.models import MaskedImageModel
 
+from .labelled import pooled
 from .trained import extensions_of, load_trained
 from .whole_images import model_image_size, preprocessed, whole_image_pipeline
 
@@ -31,6 +33,7 @@ class Encoder:
         data_preprocessor: that normalises.
         pipeline: from a file to what is normalised.
         image_size: (height, width) in pixels.
+        channels: of the images.
         extensions: of the files that it reads.
     """
 
@@ -38,6 +41,7 @@ class Encoder:
     data_preprocessor: nn.Module
     pipeline: Compose
     image_size: tuple[int, int]
+    channels: int
     extensions: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -46,7 +50,24 @@ class Encoder:
 
     def read(self, paths: Sequence[str]) -> Tensor:
         """Whole images, scaled and cropped to the encoder's size, normalised: (B, C, H, W)."""
-        return preprocessed([self.pipeline({"img_path": str(path)}) for path in paths], self)
+        return self.normalized([self.pipeline({"img_path": str(path)}) for path in paths])
+
+    def normalized(self, samples: Sequence[Mapping[str, Any]]) -> Tensor:
+        """What :attr:`pipeline` gave of B files, as the encoder takes it: (B, C, H, W)."""
+        return preprocessed(samples, self)
+
+    @torch.no_grad()
+    def vectors(self, images: Tensor) -> Tensor:
+        """The mean over positions of the encoder's last output: (B, C, H, W) to (B, channels)."""
+        out = self.backbone(images)[-1]
+        extra = getattr(self.backbone, "num_extra_tokens", 0)
+        return out if out.dim() == 2 else pooled(out, extra)
+
+    def to(self, device: str | torch.device) -> "Encoder":
+        """Move it, its preprocessor included; itself."""
+        self.backbone.to(device)
+        self.data_preprocessor.to(device)
+        return self
 
     def readable(self, paths: Sequence[str]) -> list[str]:
         """Those of some files that give an image; a warning names each of the others.
@@ -93,7 +114,9 @@ def load_encoder(
         steps = training_steps(cfg)
         size = model_image_size(model, steps)
         pipeline = whole_image_pipeline(steps[0], size)
-        return Encoder(model.backbone, model.data_preprocessor, pipeline, size, extensions_of(cfg))
+        backbone = model.backbone
+        seen = (pipeline, size, backbone.image_channels, extensions_of(cfg))
+        return Encoder(backbone, model.data_preprocessor, *seen)
     found = read_checkpoint(checkpoint)
     try:
         backbone, architecture = build_encoder(
@@ -108,7 +131,8 @@ def load_encoder(
         )
     preprocessor = MODELS.build(dict(type="MIMDataPreprocessor", mean=MEAN, std=STD, to_rgb=True))
     pipeline = whole_image_pipeline(LOADER, architecture.image_size)
-    return Encoder(backbone, preprocessor, pipeline, architecture.image_size, EXTENSIONS)
+    seen = (pipeline, architecture.image_size, architecture.in_channels, EXTENSIONS)
+    return Encoder(backbone, preprocessor, *seen)
 
 
 def _is_of_pretraining(checkpoint: str) -> bool:

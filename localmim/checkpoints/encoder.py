@@ -46,7 +46,9 @@ def build_encoder(
         ValueError: the weights are of no known kind, mmpretrain has no place for a part of them,
             or nothing tells the number of heads.
     """
-    conversion = convert(state_dict, "mmpretrain", image_size=image_size, hints=hints)
+    conversion = convert(state_dict, "mmpretrain", hints=hints)
+    if image_size and conversion.architecture.family in ("vit", "swin"):
+        conversion = convert(state_dict, "mmpretrain", image_size=image_size, hints=hints)
     state = {
         name.removeprefix("backbone."): tensor
         for name, tensor in conversion.state_dict.items()
