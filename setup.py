@@ -50,6 +50,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["localmim", "localmim.*"]),
+    package_data={"localmim": ["py.typed"]},
     cmdclass={"build_py": BuildWithConfigs},
     python_requires=">=3.10,<3.14",
     install_requires=[
