@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from mmengine.dataset import BaseDataset, Compose
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset
 
 from localmim.data.shards import ReadMember
+from localmim.data.wrapping import innermost_datasets
 from localmim.engine.image_size import training_steps
 from localmim.masking import PatchMask
 from localmim.models import MaskedImageModel
@@ -34,7 +34,7 @@ class Probe:
 
     def __init__(self, runner, count: int) -> None:
         self.model: MaskedImageModel = runner.bare_model
-        sources = _innermost(runner.train_dataloader.dataset)
+        sources = innermost_datasets(runner.train_dataloader.dataset)
         pipeline = whole_image_pipeline(training_steps(runner.cfg)[0], training_size(runner))
         joined = ConcatDataset([_ReadBy(source, pipeline) for source in sources])
         count = min(count, len(joined))
@@ -71,19 +71,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def training_size(runner) -> tuple[int, int]:
     """(height, width) of the images that a runner trains on, in pixels."""
-    return tuple(_innermost(runner.train_dataloader.dataset)[0][0]["inputs"].shape[-2:])
+    return tuple(innermost_datasets(runner.train_dataloader.dataset)[0][0]["inputs"].shape[-2:])
 
 
 def usable(samples: Iterable[dict | None]) -> list[dict]:
     """Those of which there is an image, whose pixels are numbers."""
     return [x for x in samples if x is not None and bool(x["inputs"].isfinite().all())]
-
-
-def _innermost(dataset: Any) -> list[Any]:
-    """The data sets that have images, out of what wraps and joins them."""
-    wrapped = vars(dataset)
-    inner = wrapped.get("datasets") or ([wrapped["dataset"]] if "dataset" in wrapped else [])
-    return [x for each in inner for x in _innermost(each)] or [dataset]
 
 
 class _ReadBy(Dataset):

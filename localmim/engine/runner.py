@@ -10,6 +10,7 @@ from typing import Any
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
@@ -27,6 +28,7 @@ from localmim.checkpoints import (
 from .backends import share_folders
 from .checkpoint_writer import CheckpointWriter
 from .config_checks import check_config
+from .console import be_brief, describe_data, describe_model
 from .data_checks import check_data_paths
 from .image_size import settle_image_size
 from .loops import ResumableEpochLoop, ResumableIterLoop
@@ -140,7 +142,16 @@ class LocalMIMRunner(ModelSetup):
                 by_epoch = loop.pop("by_epoch")
                 loop["type"] = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
             loop["type"] = _LOOPS.get(loop.get("type"), loop.get("type"))
-        return super().build_train_loop(loop)
+        built = super().build_train_loop(loop)
+        self.logger.info(f"{describe_model(self.bare_model)}; the log is in {self.log_dir}")
+        self.logger.info(describe_data(built.dataloader))
+        return built
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """As mmengine, with a screen that leaves out what only the file needs."""
+        logger = super().build_logger(*args, **kwargs)
+        be_brief(logger)
+        return logger
 
     def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
         """As mmengine, with one folder of TensorBoard and MLflow for all starts of a training."""
