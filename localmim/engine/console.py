@@ -7,8 +7,8 @@ from torch.utils.data import DataLoader
 
 from localmim.data.wrapping import innermost_datasets
 
-# Of mmengine: a line for each parameter, what goes without saying, what its own code still uses, and
-# a name that the folder has, too.
+# Of mmengine: a line for each parameter, what goes without saying, what its own code still uses,
+# and a name that the folder has, too.
 _IN_THE_FILE_ONLY = (
     "paramwise_options --",
     "Hooks will be executed",

@@ -22,7 +22,7 @@ def test_the_screen_has_what_matters_and_the_file_everything(tmp_path, photo_fol
         "Model: LocalMIM with SparseViT, 0.1 million parameters; the log is in ",
         f"Data: 8 images in {photo_folder}, in batches of 4",
         "Total batch 4 = 1 process(es) x 4 images x 1 accumulated. Learning rate",
-        "Epoch(train)  [1][1/2]",
+        "[1][1/2]  base_lr",
     ):
         assert words in kept
 
