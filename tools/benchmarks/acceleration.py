@@ -27,7 +27,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -69,7 +69,11 @@ def parse_args() -> argparse.Namespace:
         "--encoder", choices=FAMILIES, default="vit", help="what is pre-trained (default: vit)"
     )
     parser.add_argument(
-        "--methods", nargs="+", default=argparse.SUPPRESS, help="(default: all of the encoder)"
+        "--methods",
+        nargs="+",
+        default=argparse.SUPPRESS,
+        metavar="NAME",
+        help="what is compared; NAME=FILE.py is a config of your own (default: all there are)",
     )
     parser.add_argument(
         "--minutes",
@@ -105,10 +109,17 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     args.family = FAMILIES[args.encoder]
     args.methods = getattr(args, "methods", list(args.family.methods))
+    own = dict(method.split("=", 1) for method in args.methods if "=" in method)
+    args.methods = [method.split("=")[0] for method in args.methods]
+    known = args.family.methods | {name: str(Path(path).absolute()) for name, path in own.items()}
+    args.family = replace(args.family, methods=known)
     for method in args.methods:
-        if method not in args.family.methods:
-            known = ", ".join(args.family.methods)
-            parser.error(f"--methods {method}: of {args.encoder} there are {known}")
+        if method not in known or (method in own and not Path(known[method]).is_file()):
+            theirs = ", ".join(FAMILIES[args.encoder].methods)
+            parser.error(
+                f"--methods {method}: of {args.encoder} there are {theirs}; a config of your own is "
+                "NAME=FILE.py"
+            )
     args.data = args.data.absolute()
     default = ROOT / "work_dirs" / "acceleration" / f"{args.data.name}_{args.encoder}"
     args.work_dir = args.work_dir or default

@@ -98,7 +98,8 @@ def train(config: str, folder: Path, options: Sequence[str]) -> float:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = [sys.executable, "tools/train.py", str(CONFIGS / f"{config}.py")]
+    path = config if config.endswith(".py") else str(CONFIGS / f"{config}.py")
+    command = [sys.executable, "tools/train.py", path]
     command += ["--work-dir", str(folder), "--cfg-options", *options]
     on_gpu = torch.cuda.is_available()
     environment = dict(os.environ) | ({} if on_gpu else {"OMP_NUM_THREADS": "1"})
