@@ -114,12 +114,14 @@ def parse_args() -> argparse.Namespace:
     known = args.family.methods | {name: str(Path(path).absolute()) for name, path in own.items()}
     args.family = replace(args.family, methods=known)
     for method in args.methods:
-        if method not in known or (method in own and not Path(known[method]).is_file()):
+        if method not in known:
             theirs = ", ".join(FAMILIES[args.encoder].methods)
             parser.error(
-                f"--methods {method}: of {args.encoder} there are {theirs}; a config of your own is "
-                "NAME=FILE.py"
+                f"--methods {method}: of {args.encoder} there are {theirs}; NAME=FILE.py is a config "
+                "of your own"
             )
+        if method in own and not Path(known[method]).is_file():
+            parser.error(f"--methods {method}={own[method]}: there is no such file")
     args.data = args.data.absolute()
     default = ROOT / "work_dirs" / "acceleration" / f"{args.data.name}_{args.encoder}"
     args.work_dir = args.work_dir or default
