@@ -117,8 +117,8 @@ def parse_args() -> argparse.Namespace:
         if method not in known:
             theirs = ", ".join(FAMILIES[args.encoder].methods)
             parser.error(
-                f"--methods {method}: of {args.encoder} there are {theirs}; NAME=FILE.py is a config "
-                "of your own"
+                f"--methods {method}: of {args.encoder} there are {theirs}; NAME=FILE.py is a "
+                "config of your own"
             )
         if method in own and not Path(known[method]).is_file():
             parser.error(f"--methods {method}={own[method]}: there is no such file")
