@@ -52,6 +52,7 @@ FAMILIES = {
         "vit-mini-p8_1xb32-coslr-300_scenes",
         {
             "localmim": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
+            "localmim-pixel": "localmim_vit-mini-p8_pixel_1xb64-coslr-2k_scenes",
             "mae": "mae_vit-mini-p8_1xb64-coslr-2k_scenes",
             "maskfeat": "maskfeat-sparse_vit-mini-p8_1xb64-coslr-2k_scenes",
         },
