@@ -59,7 +59,9 @@ def embed(
         raise ValueError(f"{out} must end in .npy" if paths else "there are no images")
     partial, progress = (out.with_name(f".{out.name}.{end}") for end in ("partial", "json"))
     identity = _identity(encoder, paths)
-    width = encoder.vectors(torch.zeros(1, encoder.channels, *encoder.image_size)).shape[1]
+    device = next(encoder.backbone.parameters()).device
+    blank = torch.zeros(1, encoder.channels, *encoder.image_size, device=device)
+    width = encoder.vectors(blank).shape[1]
     state = {"identity": identity, "done": 0, "unusable": {}}
     if progress.exists() and partial.exists():
         found = json.loads(progress.read_text())
@@ -94,7 +96,8 @@ def _identity(encoder: Encoder, paths: Sequence[str]) -> str:
     digest = hashlib.sha256(str(encoder).encode())
     for path in paths:
         digest.update(f"{path}\0".encode())
-    for name, tensor in encoder.backbone.state_dict().items():
+    tensors = dict(encoder.data_preprocessor.named_buffers()) | encoder.backbone.state_dict()
+    for name, tensor in tensors.items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -69,6 +69,13 @@ def test_other_weights_or_images_begin_anew(tmp_path, encoder, paths, monkeypatc
         patched.setattr("localmim.analysis.embedding.os.replace", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             embed(encoder, paths[:4], out, batch_size=2)
+    mean = encoder.data_preprocessor.mean.clone()
+    with monkeypatch.context() as patched:
+        patched.setattr("localmim.analysis.embedding.os.replace", lambda *_: 1 / 0)
+        encoder.data_preprocessor.mean += 1  # images are seen in another way
+        with pytest.raises(ZeroDivisionError):
+            embed(encoder, paths[:6], out, batch_size=2)
+    encoder.data_preprocessor.mean.copy_(mean)
     assert embed(encoder, paths[:6], out, batch_size=2).begun_at == 0
     with pytest.raises(ValueError, match=r"out.csv must end in .npy"):
         embed(encoder, paths, tmp_path / "out.csv")
