@@ -70,7 +70,8 @@ def labelled_folder(root: str | Path, limit: int) -> LabelledFolder:
             val[name], train[name] = train[name][:count], train[name][count:]
             if not train[name]:
                 raise ValueError(f"{root / name} has one image: a class needs two at least")
-        held = max(1, round(share * len(val[name]) / (len(val[name]) + len(train[name]))))
+        held = round(share * len(val[name]) / (len(val[name]) + len(train[name])))
+        held = min(max(held, 1), share - 1)
         found.val += [(path, label) for path in val[name][:held]]
         found.train += [(path, label) for path in train[name][: share - held]]
     return found

@@ -49,6 +49,14 @@ def test_folders_of_train_and_val_are_taken_as_they_are(tmp_path):
         labelled_folder(tmp_path, 1000)
 
 
+def test_few_images_leave_some_of_each_class_on_both_sides(tmp_path):
+    write(tmp_path / "train", {"a": 1, "b": 40})
+    write(tmp_path / "val", {"a": 40, "b": 1})
+    folder = labelled_folder(tmp_path, 4)
+    for files in (folder.train, folder.val):
+        assert sorted(label for _, label in files) == [0, 1]
+
+
 def test_folders_that_do_not_serve_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none is no folder: name one with a subfolder"):
         labelled_folder(tmp_path / "none", 10)
