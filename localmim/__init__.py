@@ -1,14 +1,24 @@
-"""Masked-image pre-training on mmpretrain; importing the package registers its parts."""
+"""Masked-image pre-training on mmpretrain.
 
-from .operators import provide_operators
-from .stack import check_stack, import_mmpretrain, installed_versions, leave_out_multimodal
+``import localmim`` takes no time: what it offers is imported when it is used. Configs name
+``localmim.parts``, which registers every part.
+"""
+
+from importlib import import_module
+from typing import Any
+
 from .version import __version__
 
-check_stack(installed_versions())
-provide_operators()
-leave_out_multimodal(installed_versions())
-import_mmpretrain()
+_PACKAGES = ("analysis", "checkpoints", "data", "engine", "evaluation", "models")
 
-from . import analysis, checkpoints, data, engine, evaluation, models  # noqa: E402
+__all__ = ["__version__", *_PACKAGES]
 
-__all__ = ["__version__", "analysis", "checkpoints", "data", "engine", "evaluation", "models"]
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"localmim.{name}")
+    raise AttributeError(f"module 'localmim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

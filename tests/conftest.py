@@ -5,7 +5,7 @@ from memory import give_memory_back, return_large_blocks
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-import localmim  # noqa: F401  (registers the parts)
+import localmim.parts  # noqa: F401  (registers the parts)
 from localmim.data.photographs import gather_photographs
 
 return_large_blocks()

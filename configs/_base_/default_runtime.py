@@ -2,7 +2,7 @@
 from importlib.util import find_spec
 
 default_scope = "mmpretrain"
-custom_imports = dict(imports=["localmim"], allow_failed_imports=False)
+custom_imports = dict(imports=["localmim.parts"], allow_failed_imports=False)
 
 # Scales the learning rate by the real total batch, resumes exactly at any iteration, never leaves
 # half a checkpoint, and makes sure that pre-trained weights arrive.

@@ -3,7 +3,7 @@
 _base_ = "default_runtime.py"
 
 default_scope = "mmdet"
-custom_imports = dict(imports=["localmim", "localmim.downstream.detection"])
+custom_imports = dict(imports=["localmim.parts", "localmim.downstream.detection"])
 
 default_hooks = dict(
     logger=dict(interval=50), visualization=dict(type="DetVisualizationHook", draw=False)

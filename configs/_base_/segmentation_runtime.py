@@ -2,7 +2,7 @@
 _base_ = "iterations_runtime.py"
 
 default_scope = "mmseg"
-custom_imports = dict(imports=["localmim", "localmim.downstream.segmentation"])
+custom_imports = dict(imports=["localmim.parts", "localmim.downstream.segmentation"])
 
 default_hooks = dict(visualization=dict(type="SegVisualizationHook"))
 visualizer = dict(

@@ -1,3 +1,4 @@
+from .. import prepared  # noqa: F401  (first)
 from .attention import (
     Attention,
     attention_distance,

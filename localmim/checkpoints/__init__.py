@@ -1,3 +1,4 @@
+from .. import prepared  # noqa: F401  (first)
 from .convert import Conversion, convert
 from .convert_file import convert_file
 from .encoder import build_encoder

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from .origin import read_assignments
 
-_TRUSTED = {"localmim"}
+_TRUSTED = {"localmim.parts"}
 
 
 def training_config(content: Mapping[str, Any], path: str | Path) -> Config:

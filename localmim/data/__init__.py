@@ -1,3 +1,4 @@
+from .. import prepared  # noqa: F401  (first)
 from .cropping import LoadRandomResizedCrop
 from .loading import LoadBands, LoadImage
 from .packing import PackImage

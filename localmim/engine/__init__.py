@@ -1,3 +1,4 @@
+from .. import prepared  # noqa: F401  (first)
 from .checkpoint_hook import DurableCheckpointHook
 from .config_checks import check_config
 from .data_checks import DataCheckHook, check_data_paths

@@ -1,3 +1,4 @@
+from .. import prepared  # noqa: F401  (first)
 from .backbones import (
     IRPEViT,
     MaskedConvNeXt,

@@ -7,7 +7,7 @@ from localmim.checkpoints import training_config
 TEXT = """
 model = dict(type='LocalMIM', backbone=dict(type='SparseViT', img_size=(64, 96)), head=None)
 train_pipeline = [dict(type='PackImage', flip_prob=-0.5)]
-custom_imports = dict(imports=['localmim'], allow_failed_imports=False)
+custom_imports = dict(imports=['localmim.parts'], allow_failed_imports=False)
 {}
 """
 
@@ -37,7 +37,7 @@ def test_a_dumped_config_comes_back(tmp_path):
         (checkpoint("a = float('inf')"), r"not made of plain values \(float\): name"),
         (checkpoint("a = __import__('os').system('touch b')"), "not made of plain values"),
         (checkpoint("import os"), "not made of plain values"),
-        (checkpoint("custom_imports = dict(imports=['mine', 'localmim'])"), "imports mine, which"),
+        (checkpoint("custom_imports = dict(imports=['mine', 'localmim.parts'])"), "imports mine, which"),
         (checkpoint("hook = [dict(x=dict(type='os.system', command='ls'))]"), "type 'os.system'"),
     ],
 )
