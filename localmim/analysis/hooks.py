@@ -78,6 +78,7 @@ class SignalsHook(LookingHook):
         norms = self._gradient_norms()
         scalars |= {f"gradient_norm/{part}": norm for part, norm in norms.items()}
         runner.visualizer.add_scalars(scalars, step=step)
+        runner.message_hub.update_info("skill", skills)
         now = time.perf_counter()
         share, self._seen = (now - begun) / (now - self._seen), now
         widths = [tap.channels for tap in self.model.backbone.taps]

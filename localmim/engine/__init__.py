@@ -8,6 +8,7 @@ from .image_checks import UnusableImagesHook
 from .image_size import settle_image_size
 from .mlflow import ContinuedMLflowBackend
 from .precision import mixed_precision_optim_wrapper
+from .progress import ProgressBarHook
 from .runner import LocalMIMRunner
 from .tensorboard import ContinuedTensorboardBackend
 from .throughput import ThroughputHook
@@ -19,6 +20,7 @@ __all__ = [
     "DurableCheckpointHook",
     "FiniteStepsHook",
     "LocalMIMRunner",
+    "ProgressBarHook",
     "ThroughputHook",
     "UnusableImagesHook",
     "check_config",

@@ -16,12 +16,15 @@ class MIMDataPreprocessor(ClsDataPreprocessor):
     mirrored, turned to RGB and normalised there.
 
     Args:
+        grey: the model takes one channel, the mean of an image's; ``mean`` and ``std`` have one
+            value each.
         **kwargs: of ``ClsDataPreprocessor``: mean, std, to_rgb, ...
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, grey: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
         self._non_blocking = True
+        self.grey = grey
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Prepare a batch.
@@ -34,6 +37,8 @@ class MIMDataPreprocessor(ClsDataPreprocessor):
         Returns:
             inputs, float32 (B, channels, H, W), and data_samples.
         """
+        if self.grey:
+            data = {**data, "inputs": to_grey(self.cast_data(data["inputs"]))}
         if "mirrored" in data:
             images, mirrored = self.cast_data((data["inputs"], data["mirrored"]))
             data = {**data, "inputs": mirror(images, mirrored)}
@@ -52,3 +57,10 @@ def mirror(
     if isinstance(images, Tensor):
         return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
     return [x.flip(-1) if m else x for x, m in zip(images, mirrored, strict=True)]
+
+
+def to_grey(images: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
+    """The mean over channels, as float32: (B, 1, H, W), or a list of (1, H, W)."""
+    if isinstance(images, Tensor):
+        return images.float().mean(-3, keepdim=True)
+    return [x.float().mean(-3, keepdim=True) for x in images]

@@ -1,0 +1,191 @@
+"""The command ``localmim``: what it takes, and how it tells what went wrong."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from localmim.recipes import ENCODERS, METHODS, encoder_kind
+from localmim.version import __version__
+
+EPILOG = """\
+example:
+  localmim pretrain photos --minutes 60
+  localmim embed work_dirs/photos/encoder_timm.safetensors photos features.npy
+
+localmim COMMAND --help says more. The same in Python: import localmim; localmim.pretrain("photos")
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    args = parser().parse_args(arguments)
+    try:
+        return args.run(args) or 0
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if args.debug:
+            raise
+        what = str(error).strip() or type(error).__name__
+        if not isinstance(error, (OSError, ValueError, ImportError)):
+            what = f"{type(error).__name__}: {what} (--debug shows where)"
+        print(f"error: {' '.join(what.split())}", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of all commands."""
+    top = argparse.ArgumentParser(
+        prog="localmim",
+        description="Masked-image pre-training: from a folder of images to an encoder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"localmim {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable, words: str, **kwargs) -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name,
+            help=words,
+            description=f"{words[0].upper()}{words[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **kwargs,
+        )
+        one.add_argument("--debug", action="store_true", help="show where an error comes from")
+        one.set_defaults(run=run)
+        return one
+
+    one = add("pretrain", _pretrain, "pre-train an encoder on a folder of images")
+    _add_pretraining(one)
+    one.add_argument("--out", metavar="DIR", help="(default: work_dirs/DATA)")
+    one = add("config", _config, "print the config that pretrain would run")
+    _add_pretraining(one)
+    return top
+
+
+def _add_pretraining(one: argparse.ArgumentParser) -> None:
+    archs = ", ".join(ENCODERS)
+    one.add_argument("data", type=folder, metavar="DATA", help="folder of images, of any depth")
+    one.add_argument("--arch", type=arch, help=f"encoder: {archs} (default: by the machine)")
+    one.add_argument(
+        "--method", choices=METHODS, default="localmim", metavar="NAME",
+        help=f"{', '.join(METHODS)} (default: localmim)",
+    )  # fmt: skip
+    length = one.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=positive(int), metavar="N", help="how long")
+    length.add_argument("--minutes", type=positive(float), metavar="N", help="about how long")
+    one.add_argument(
+        "--from", dest="weights", type=file, metavar="WEIGHTS",
+        help="start from a file of weights: timm's, MAE's, this project's, ...",
+    )  # fmt: skip
+    one.add_argument(
+        "--val", type=folder, metavar="FOLDER", help="labelled folder to measure features on"
+    )
+    size = positive(int)
+    one.add_argument("--image-size", type=size, metavar="PIXELS", help="side of the crops")
+    one.add_argument("--channels", type=int, choices=(1, 3), help="1 for grey, 3 for colour")
+    one.add_argument("--batch", type=size, metavar="N", help="images a step on each device")
+    one.add_argument("--devices", type=size, metavar="N", help="GPUs (default: all)")
+    one.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    one.add_argument(
+        "--set", dest="settings", nargs="+", default=[], metavar="KEY=VALUE", action="extend",
+        help="settings of the config, e.g. optim_wrapper.optimizer.lr=1e-3",
+    )  # fmt: skip
+
+
+def positive(kind: type) -> Callable[[str], float]:
+    """What reads a number above 0."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        return value
+
+    return read
+
+
+def folder(text: str) -> str:
+    """An existing folder."""
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        what = "is a file, not a folder" if path.exists() else "does not exist"
+        raise argparse.ArgumentTypeError(f"{text} {what}")
+    return text
+
+
+def file(text: str) -> str:
+    """An existing file."""
+    if not Path(text).expanduser().is_file():
+        raise argparse.ArgumentTypeError(f"{text} is no file")
+    return text
+
+
+def arch(text: str) -> str:
+    """The name of an encoder."""
+    try:
+        encoder_kind(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).split(": ", 1)[1]) from error
+    return text
+
+
+def _settings(pairs: list[str]) -> dict:
+    from mmengine.config import DictAction
+
+    found = {}
+    for pair in pairs:
+        if "=" not in pair:
+            raise ValueError(f"--set {pair}: give KEY=VALUE")
+        key, value = pair.split("=", 1)
+        found[key] = DictAction._parse_iterable(value)
+    return found
+
+
+def _wishes(args: argparse.Namespace) -> dict:
+    names = (
+        *("method", "arch", "image_size", "channels", "epochs", "minutes", "batch", "devices"),
+        *("weights", "val", "seed"),
+    )
+    return {name: getattr(args, name) for name in names} | {"settings": _settings(args.settings)}
+
+
+def _pretrain(args: argparse.Namespace) -> int:
+    from localmim import parts  # noqa: F401
+    from localmim.engine.preemption import Preempted
+
+    from .pretrain import pretrain
+
+    try:
+        pretrain(args.data, args.out, **_wishes(args))
+    except Preempted as stopped:
+        again = " ".join(sys.argv[1:])
+        print(f"Saved. The same again goes on: localmim {again}")
+        return stopped.code if isinstance(stopped.code, int) else 1
+    return 0
+
+
+def _config(args: argparse.Namespace) -> None:
+    import tempfile
+
+    from localmim import parts  # noqa: F401
+
+    from .planning import Wishes
+    from .pretrain import prepare
+
+    wishes = Wishes(args.data, **_wishes(args))
+    wishes.check()
+    with tempfile.TemporaryDirectory() as aside:
+        planned = prepare(wishes, Path(aside), lambda text: print(text, file=sys.stderr))
+    planned.cfg.pop("work_dir")
+    print(planned.cfg.pretty_text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

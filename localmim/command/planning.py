@@ -1,0 +1,267 @@
+"""From a folder of images to the config of a pre-training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from localmim import recipes
+from localmim.data.survey import Survey
+from localmim.recipes import Choice
+from localmim.recipes.choices import asked
+
+from .machine import Machine
+from .places import config_file
+from .trial import seconds_per_step
+
+SAVED, PICTURED, LOOKED = 10, 8, 25  # times in a training,
+LOOK_APART = 20  # but no closer than so many steps
+IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+BATCHES = (256, 128, 64, 32, 16, 8)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says of a pre-training; None is to be chosen.
+
+    Attributes:
+        data: folder of images.
+        method: of :data:`localmim.recipes.METHODS`.
+        arch: of :data:`localmim.recipes.ENCODERS`.
+        image_size: side of crops in pixels.
+        channels: 1 or 3.
+        epochs, minutes: length, one of both.
+        batch: images a step on each device.
+        devices: processes that train.
+        weights: file to start from.
+        val: labelled folder.
+        seed: of everything random.
+        settings: of the config, which override what was chosen.
+    """
+
+    data: str
+    method: str = "localmim"
+    arch: str | None = None
+    image_size: int | None = None
+    channels: int | None = None
+    epochs: int | None = None
+    minutes: float | None = None
+    batch: int | None = None
+    devices: int | None = None
+    weights: str | None = None
+    val: str | None = None
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse what can be refused without a look at the data.
+
+        Raises:
+            ValueError: a value cannot be.
+        """
+        if self.epochs is not None and self.minutes is not None:
+            raise ValueError("--epochs and --minutes both say how long: leave one out")
+        for name in ("image_size", "epochs", "minutes", "batch", "devices"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"--{name.replace('_', '-')} {value}: must be above 0")
+        if self.channels not in (None, 1, 3):
+            raise ValueError(f"--channels {self.channels}: 1 (grey) or 3 (colour)")
+        if self.arch is not None:
+            recipes.config_of(self.method, recipes.encoder_kind(self.arch).family)
+        elif self.method not in recipes.METHODS:
+            recipes.config_of(self.method, "")
+
+
+@dataclass
+class Plan:
+    """A pre-training that is ready to run.
+
+    Attributes:
+        cfg: its config.
+        found: in the folder of images.
+        choices: what was chosen, by name, in the order in which it is shown.
+        seconds: that it will take, about.
+    """
+
+    cfg: Config
+    found: Survey
+    choices: dict[str, Choice]
+    seconds: float
+
+    def table(self) -> str:
+        """The choices with their reasons, a line each."""
+        shown = {name: _text(choice.value) for name, choice in self.choices.items()}
+        wide, value = max(map(len, shown)), max(map(len, shown.values()))
+        return "\n".join(
+            f"  {name:<{wide}}  {shown[name]:<{value}}  {choice.why}"
+            for name, choice in self.choices.items()
+        )
+
+
+def plan(wishes: Wishes, found: Survey, machine: Machine, say: Callable[[str], None]) -> Plan:
+    """Choose what the user did not say.
+
+    Args:
+        wishes: what he said.
+        found: in the folder.
+        machine: that trains.
+        say: is told what is being tried.
+
+    Raises:
+        ValueError: something that he said cannot be, or there are too few images.
+    """
+    if found.images < recipes.pretraining.FEWEST_IMAGES:
+        raise ValueError(
+            f"{wishes.data} holds {found.images} images: pre-training needs "
+            f"{recipes.pretraining.FEWEST_IMAGES} at least, and pays from some hundreds on"
+        )
+    choices = {"method": Choice(wishes.method, "")}
+    devices = wishes.devices or max(1, machine.gpus)
+    if machine.gpus and devices > machine.gpus:
+        raise ValueError(f"--devices {devices}: this machine has {machine.gpus} GPU(s)")
+    choices["encoder"] = recipes.encoder(wishes.method, machine.gpus, wishes.arch)
+    kind = recipes.encoder_kind(choices["encoder"].value)
+    config = config_file(recipes.config_of(wishes.method, kind.family))
+    size = recipes.image_size(kind, found.side, machine.gpus, wishes.image_size)
+    choices["image size"] = size
+    choices["channels"] = _channels(wishes, found)
+    choices["crops"] = recipes.crop_range(size.value, found.side)
+    choices["devices"] = asked(devices) if wishes.devices else Choice(devices, machine.description)
+    choices["workers"] = recipes.workers(machine.cores, devices, machine.gpus)
+    cfg = Config.fromfile(config)
+    configured = cfg.optim_wrapper.optimizer.lr, cfg.auto_scale_lr.base_batch_size
+    cfg.merge_from_dict(
+        {**_model(wishes.method, choices), **_data(wishes, choices, found, machine)}
+    )
+    say("trying the speed ...")
+    batch, seconds = _batch(cfg, wishes, found, devices, machine)
+    choices["batch"] = batch
+    total = batch.value * devices
+    timing = dict(epochs=wishes.epochs, minutes=wishes.minutes)
+    length = recipes.length(found.images, total, machine.gpus, seconds, **timing)
+    choices["iterations"] = length
+    choices["warm-up"] = recipes.warm_up(length.value)
+    choices["learning rate"] = recipes.learning_rate(*configured, total, length.value)
+    choices["precision"] = Choice(*machine.precision)
+    cfg.merge_from_dict(_schedule(cfg, choices, total))
+    cfg.merge_from_dict(_runtime(cfg, wishes, length.value))
+    cfg.merge_from_dict(dict(wishes.settings))
+    return Plan(cfg, found, choices, seconds * length.value)
+
+
+def _channels(wishes: Wishes, found: Survey) -> Choice:
+    if wishes.channels is not None:
+        return asked(wishes.channels)
+    if found.grey and wishes.weights is None:
+        return Choice(1, "the images are grey")
+    why = "the weights to start from have them" if wishes.weights else "the images have colour"
+    return Choice(3, why)
+
+
+def _model(method: str, choices: Mapping[str, Choice]) -> dict[str, Any]:
+    options = recipes.model_options(method, choices["encoder"].value)
+    if choices["channels"].value == 1:
+        options["model.backbone.in_channels"] = 1
+    return options | {"image_size": choices["image size"].value}
+
+
+def _data(
+    wishes: Wishes, choices: Mapping[str, Choice], found: Survey, machine: Machine
+) -> dict[str, Any]:
+    mean, std = IMAGENET
+    preprocessor: dict[str, Any] = {}
+    if choices["channels"].value == 1:
+        mean, std = [sum(found.mean) / 3], [sum(found.std) / 3]
+        preprocessor = {"grey": True, "to_rgb": False}
+    pipeline = [
+        dict(
+            type="LoadRandomResizedCrop",
+            scale=choices["image size"].value,
+            crop_ratio_range=choices["crops"].value,
+            interpolation="bicubic",
+        ),
+        dict(type="PackImage", flip_prob=0.5),
+    ]
+    preprocessor |= {
+        "mean": [round(x, 3) for x in mean],
+        "std": [round(max(x, 1.0), 3) for x in std],
+    }
+    return {f"data_preprocessor.{name}": value for name, value in preprocessor.items()} | {
+        "train_dataloader.num_workers": choices["workers"].value,
+        "train_dataloader.pin_memory": machine.gpus > 0,
+        "train_dataloader.sampler": dict(_delete_=True, type="InfiniteSampler", shuffle=True),
+        "train_dataloader.dataset": dict(
+            _delete_=True,
+            type="UnlabelledImages",
+            data_root=str(Path(wishes.data).expanduser().absolute()),
+            pipeline=pipeline,
+        ),
+    }
+
+
+def _batch(
+    cfg: Config, wishes: Wishes, found: Survey, devices: int, machine: Machine
+) -> tuple[Choice, float]:
+    """Images a step on a device, and the seconds of a step."""
+    choose = (found.images, devices)
+    if not machine.gpus:
+        batch = recipes.batch_size(*choose, None, wishes.batch)
+        return batch, seconds_per_step(cfg, batch.value) * devices
+    most = recipes.batch_size(*choose, BATCHES[0], wishes.batch).value
+    for size in [most, *(x for x in BATCHES if x < most and wishes.batch is None)]:
+        seconds = seconds_per_step(cfg, size)
+        if seconds is not None:
+            return recipes.batch_size(*choose, size, wishes.batch), seconds
+    raise ValueError(
+        f"a batch of {wishes.batch or BATCHES[-1]} images does not fit the GPU's memory: take a "
+        "smaller --batch, --image-size or --arch, or --set activation_checkpointing=True"
+    )
+
+
+def _schedule(cfg: Config, choices: Mapping[str, Choice], total: int) -> dict[str, Any]:
+    rising = dict(
+        type="LinearLR", start_factor=1e-6, by_epoch=False, begin=0, end=choices["warm-up"].value
+    )
+    falling = dict(
+        type="CosineAnnealingLR", eta_min=1e-6, by_epoch=False, begin=choices["warm-up"].value
+    )
+    return {
+        "train_dataloader.batch_size": choices["batch"].value,
+        "train_dataloader.drop_last": False,
+        "optim_wrapper.optimizer.lr": choices["learning rate"].value,
+        "auto_scale_lr": dict(base_batch_size=total, enable=True),
+        "param_scheduler": [rising, falling],
+        "train_cfg": dict(_delete_=True, by_epoch=False, max_iters=choices["iterations"].value),
+    }
+
+
+def _runtime(cfg: Config, wishes: Wishes, iterations: int) -> dict[str, Any]:
+    def every(times: int, apart: int = LOOK_APART) -> int:
+        return max(apart, round(iterations / times))
+
+    kept = ("ReconstructionHook", "SignalsHook")
+    hooks = [hook for hook in cfg.custom_hooks if hook["type"] not in kept]
+    hooks += [
+        dict(type="ReconstructionHook", by_epoch=False, interval=every(PICTURED)),
+        dict(type="SignalsHook", by_epoch=False, interval=every(LOOKED)),
+    ]
+    if wishes.val is not None:
+        root = str(Path(wishes.val).expanduser().absolute())
+        looks = dict(by_epoch=False, interval=every(SAVED))
+        hooks.append(dict(type="OnlineProbeHook", data_root=root, **looks))
+    return {
+        "custom_hooks": [*hooks, dict(type="ProgressBarHook")],
+        "default_hooks.logger": dict(interval=every(100, 1), log_metric_by_epoch=False),
+        "default_hooks.checkpoint": dict(by_epoch=False, interval=every(SAVED), max_keep_ckpts=2),
+        "log_processor": dict(by_epoch=False),
+        "randomness.seed": wishes.seed,
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " to ".join(f"{x:g}" for x in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

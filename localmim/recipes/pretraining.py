@@ -1,0 +1,158 @@
+"""Settings of a pre-training, each with its reason."""
+
+import math
+
+from .choices import Choice, asked
+from .encoders import METHODS, EncoderKind, encoder_kind
+
+FEWEST_IMAGES = 16
+USUAL_SIZE, CPU_SIZE, LEAST_CELLS = 224, 96, 3  # pixels, pixels, cells a side
+CPU_MINUTES = 20.0
+IMAGES_SEEN = 4_000_000  # where nobody says how long
+EPOCHS = (100, 800)  # fewest and most, of what is chosen
+CPU_BATCH, GPU_BATCH = 64, 256
+WARM_UP = 0.05  # of a training
+# Short trainings want larger steps than a recipe for a million images (docs/benchmarks).
+LARGEST_BOOST, BOOSTED = 8.0, 10_000
+
+
+def encoder(method: str, gpus: int, given: str | None) -> Choice:
+    """The name of the encoder.
+
+    Args:
+        method: its families have to be able to be trained by it.
+        gpus: how many there are.
+        given: what the user said, or None.
+    """
+    if given is not None:
+        encoder_kind(given)
+        return asked(given)
+    if "vit" not in METHODS[method]:
+        name = {"swin": "swin-tiny", "resnet": "resnet50"}[next(iter(METHODS[method]))]
+        return Choice(name, f"the smallest that {method} trains")
+    if gpus:
+        return Choice("vit-small", "a good first encoder on one GPU")
+    return Choice("vit-tiny", "there is no GPU: the smallest")
+
+
+def image_size(kind: EncoderKind, side: int, gpus: int, given: int | None) -> Choice:
+    """The side of the square crops in pixels.
+
+    Args:
+        kind: of encoder.
+        side: the shorter one of the middle image, in pixels.
+        gpus: how many there are.
+        given: what the user said, or None.
+
+    Raises:
+        ValueError: the user's size is no multiple of what the encoder needs.
+    """
+    least = LEAST_CELLS * kind.step
+    if given is not None:
+        if given % kind.step or given < least:
+            near = sorted({max(least, n * kind.step) for n in _neighbours(given / kind.step)})
+            raise ValueError(
+                f"--image-size {given}: a {kind.family} takes multiples of {kind.step} from "
+                f"{least} on; the nearest: {' or '.join(map(str, near))}"
+            )
+        return asked(given)
+    most = USUAL_SIZE if gpus else CPU_SIZE
+    fits = min(side, most) // kind.step * kind.step
+    if fits < least:
+        return Choice(least, f"the smallest that a {kind.family} takes; images have {side} pixels")
+    if side < most:
+        return Choice(fits, f"images have {side} pixels, a multiple of {kind.step} is needed")
+    return Choice(fits, "usual" if gpus else "there is no GPU: small crops")
+
+
+def _neighbours(number: float) -> tuple[int, int]:
+    return math.floor(number), math.ceil(number)
+
+
+def crop_range(size: int, side: int) -> Choice:
+    """The least and the largest share of an image's area that a crop shows.
+
+    Args:
+        size: of crops in pixels.
+        side: the shorter one of the middle image, in pixels.
+    """
+    least = min(max((size / side) ** 2, 0.2), 0.5)
+    why = "usual" if least == 0.2 else "smaller crops would have to be enlarged"
+    return Choice((round(least, 2), 1.0), why)
+
+
+def batch_size(images: int, devices: int, largest: int | None, given: int | None) -> Choice:
+    """Images a step on each device.
+
+    Args:
+        images: how many there are.
+        devices: that train.
+        largest: that fits a GPU and was tried; None on a CPU.
+        given: what the user said, or None.
+    """
+    if given is not None:
+        return asked(given)
+    most = largest or CPU_BATCH
+    enough = max(8, 2 ** int(math.log2(max(8, images / (4 * devices)))))
+    if enough < most:
+        return Choice(enough, f"of {images} images, so that an epoch has some steps")
+    return Choice(most, "tried: it fits the GPU" if largest else "usual on a CPU")
+
+
+def length(
+    images: int,
+    batch: int,
+    gpus: int,
+    seconds: float,
+    epochs: int | None = None,
+    minutes: float | None = None,
+) -> Choice:
+    """Iterations of the training.
+
+    Args:
+        images: how many there are.
+        batch: images a step, on all devices.
+        gpus: how many there are.
+        seconds: a step takes.
+        epochs, minutes: what the user said, or None.
+    """
+    steps = math.ceil(images / batch)
+    if epochs is not None:
+        return Choice(epochs * steps, f"{epochs} epochs, as you said")
+    if minutes is not None:
+        found = max(1, round(60 * minutes / seconds))
+        return Choice(found, f"{minutes:g} minutes at {seconds:.3g} s a step, as you said")
+    if not gpus:
+        found = max(1, round(60 * CPU_MINUTES / seconds))
+        return Choice(found, f"{CPU_MINUTES:g} minutes: there is no GPU (--minutes, --epochs)")
+    wanted = min(max(round(IMAGES_SEEN / images), EPOCHS[0]), EPOCHS[1])
+    return Choice(wanted * steps, f"{wanted} epochs of {images} images (--minutes, --epochs)")
+
+
+def warm_up(iterations: int) -> Choice:
+    """Iterations in which the learning rate rises."""
+    return Choice(max(1, round(WARM_UP * iterations)), f"{WARM_UP:.0%} of the training")
+
+
+def learning_rate(configured: float, base_batch: int, batch: int, iterations: int) -> Choice:
+    """The learning rate of the whole batch.
+
+    Args:
+        configured: of the method's config.
+        base_batch: for which it is meant.
+        batch: images a step, on all devices.
+        iterations: of the training.
+    """
+    boost = LARGEST_BOOST * min(1.0, math.sqrt(BOOSTED / iterations))
+    boost = max(1.0, boost)
+    rate = float(f"{configured * batch / base_batch * boost:.2g}")
+    why = f"{configured:g} of batch {base_batch}, for a batch of {batch}"
+    return Choice(rate, why if boost == 1 else f"{why}; x {boost:.2g} for a short training")
+
+
+def workers(cores: int, devices: int, gpus: int) -> Choice:
+    """Processes that read images, for each device."""
+    if not gpus:
+        return Choice(1, "the cores train")
+    found = max(1, min(8, cores // devices))
+    return Choice(found, f"{cores} cores for {devices} device{'s'[: devices > 1]}")
