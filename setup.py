@@ -50,13 +50,16 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["localmim", "localmim.*"]),
-    package_data={"localmim": ["py.typed"]},
+    package_data={"localmim": ["py.typed"], "localmim.command": ["templates/*.html"]},
+    entry_points={"console_scripts": ["localmim = localmim.command.main:main"]},
     cmdclass={"build_py": BuildWithConfigs},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "torch>=2.6",
         "torchvision>=0.21",
         "numpy>=2.0",
+        "jinja2>=3",
+        "matplotlib>=3.8",
         "opencv-python",
         "packaging",
         "pillow>=10",
@@ -91,6 +94,9 @@ setup(
         # JPEGs for pre-training without it are decoded by Pillow.
         "jpeg": ["simplejpeg>=1.7"],
         "photos": ["scikit-image>=0.22"],
+        # Features as .parquet, encoders as ONNX.
+        "parquet": ["pyarrow>=15"],
+        "onnx": ["onnx>=1.16", "onnxscript>=0.3"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

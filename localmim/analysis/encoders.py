@@ -99,7 +99,8 @@ def load_encoder(
     Args:
         checkpoint: of a pre-training here, whose config says how it sees images; or any weights
             that ``tools/convert.py`` reads (mmpretrain's, timm's, transformers', a release's),
-            which see images as on ImageNet: RGB, with the usual mean and deviation.
+            which see images as their file says, else as on ImageNet: RGB, with the usual mean and
+            deviation.
         config: of a pre-training, where the checkpoint does not hold it.
         options: settings of that config to override.
         image_size: (height, width) in pixels, for weights without a config (those with one have
@@ -124,15 +125,30 @@ def load_encoder(
         )
     except ValueError as error:
         raise ValueError(f"{checkpoint}: {error}") from error
-    if architecture.in_channels != len(MEAN):
+    seen = seen_by(found.hints)
+    if architecture.in_channels != len(seen["mean"]):
         raise ValueError(
             f"{checkpoint} takes {architecture.in_channels} channels, and nothing says how to read "
             "them: only checkpoints of pre-trainings here do, which hold their config"
         )
-    preprocessor = MODELS.build(dict(type="MIMDataPreprocessor", mean=MEAN, std=STD, to_rgb=True))
+    preprocessor = MODELS.build(dict(type="MIMDataPreprocessor", **seen))
     pipeline = whole_image_pipeline(LOADER, architecture.image_size)
-    seen = (pipeline, architecture.image_size, architecture.in_channels, EXTENSIONS)
-    return Encoder(backbone, preprocessor, *seen)
+    about = (architecture.image_size, architecture.in_channels, EXTENSIONS)
+    return Encoder(backbone, preprocessor, pipeline, *about)
+
+
+def seen_by(hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the preprocessor of weights, by what their file says; of ImageNet where not.
+
+    Args:
+        hints: see :func:`~localmim.checkpoints.origin.origin_of`.
+    """
+    if "mean" not in hints or "std" not in hints:
+        return dict(mean=MEAN, std=STD, to_rgb=True)
+    rgb = hints.get("colour_order") != "BGR"
+    values = {name: [255 * x for x in hints[name]][:: 1 if rgb else -1] for name in ("mean", "std")}
+    grey = len(values["mean"]) == 1
+    return dict(**values, to_rgb=rgb and not grey, **({"grey": True} if grey else {}))
 
 
 def _is_of_pretraining(checkpoint: str) -> bool:

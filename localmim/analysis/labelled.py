@@ -37,6 +37,12 @@ class LabelledFolder:
     train: list[tuple[str, int]] = field(default_factory=list)
     val: list[tuple[str, int]] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        return (
+            f"{len(self.classes)} classes, {len(self.train)} images to learn from, "
+            f"{len(self.val)} to be tested on"
+        )
+
 
 def labelled_folder(root: str | Path, limit: int) -> LabelledFolder:
     """Images of a folder with a subfolder for each class, or with ``train`` and ``val`` of such.

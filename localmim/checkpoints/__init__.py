@@ -1,7 +1,7 @@
 from .. import prepared  # noqa: F401  (first)
 from .convert import Conversion, convert
 from .convert_file import convert_file
-from .encoder import build_encoder
+from .encoder import build_encoder, encoder_config
 from .files import Checkpoint, read_checkpoint, write_checkpoint
 from .fit import FitReport, compare_state_dicts, load_into
 from .origin import read_assignments
@@ -24,6 +24,7 @@ __all__ = [
     "compare_state_dicts",
     "convert",
     "convert_file",
+    "encoder_config",
     "fetch",
     "init_weights",
     "load_from_file",

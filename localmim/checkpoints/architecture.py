@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -68,6 +68,10 @@ class Architecture:
                 "be written depends on it: give the image size"
             )
         return self.image_size[0] // stride, self.image_size[1] // stride
+
+    def sized(self, image_size: tuple[int, int]) -> "Architecture":
+        """The same for images of another (height, width) in pixels."""
+        return replace(self, image_size=image_size)
 
     def __str__(self) -> str:
         size = f"{self.family}-{self.name}" if self.name else self.family

@@ -1,16 +1,9 @@
 """mmpretrain's own encoder, built from weights of any kind."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from mmpretrain.models.backbones import (
-    BEiTViT,
-    ConvNeXt,
-    ResNet,
-    SwinTransformer,
-    VisionTransformer,
-)
+from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from .architecture import Architecture
@@ -56,14 +49,27 @@ def build_encoder(
     }
     found = conversion.architecture
     default = (_STRIDE * found.windows[0],) * 2 if found.windows else (224, 224)
-    found = replace(found, image_size=image_size or found.image_size or default)
-    encoder = _BUILDERS[found.family](found, state)
+    found = found.sized(image_size or found.image_size or default)
+    encoder = MODELS.build(encoder_config(found, state))
     load_into(encoder, state, "the file")
     encoder.eval()
     return encoder, found
 
 
-def _vit(found: Architecture, state: StateDict) -> nn.Module:
+def encoder_config(found: Architecture, state: StateDict) -> dict[str, Any]:
+    """The config of mmpretrain's encoder of an architecture.
+
+    Args:
+        found: the architecture, with an image size.
+        state: its weights under mmpretrain's names, without a prefix.
+
+    Raises:
+        ValueError: as :func:`build_encoder`.
+    """
+    return _CONFIGS[found.family](found, state)
+
+
+def _vit(found: Architecture, state: StateDict) -> dict[str, Any]:
     if found.num_heads is None:
         raise ValueError(
             f"nothing tells how many heads the attention of this {found} has: give num_heads"
@@ -83,18 +89,21 @@ def _vit(found: Architecture, state: StateDict) -> nn.Module:
         out_type="avg_featmap" if "ln2.weight" in state else "featmap",
     )
     if "layers.0.attn.relative_position_bias_table" in state:
-        return BEiTViT(
+        return dict(
+            type="BEiTViT",
             use_abs_pos_emb="pos_embed" in state,
             layer_scale_init_value=0.1 if "layers.0.gamma_1" in state else 0.0,
             **settings,
         )
     scaled = "layers.0.attn.gamma1.weight" in state
-    return VisionTransformer(layer_scale_init_value=0.1 if scaled else 0.0, **settings)
+    scale = 0.1 if scaled else 0.0
+    return dict(type="VisionTransformer", layer_scale_init_value=scale, **settings)
 
 
-def _swin(found: Architecture, state: StateDict) -> nn.Module:
+def _swin(found: Architecture, state: StateDict) -> dict[str, Any]:
     outputs = [n for n in range(len(found.depths)) if f"norm{n}.weight" in state]
-    return SwinTransformer(
+    return dict(
+        type="SwinTransformer",
         arch=dict(
             embed_dims=found.embed_dims,
             depths=list(found.depths),
@@ -108,18 +117,19 @@ def _swin(found: Architecture, state: StateDict) -> nn.Module:
     )
 
 
-def _resnet(found: Architecture, state: StateDict) -> nn.Module:
+def _resnet(found: Architecture, state: StateDict) -> dict[str, Any]:
     if found.name is None:
         raise ValueError(f"{found} is no ResNet of mmpretrain")
-    return ResNet(int(found.name), in_channels=found.in_channels)
+    return dict(type="ResNet", depth=int(found.name), in_channels=found.in_channels)
 
 
-def _convnext(found: Architecture, state: StateDict) -> nn.Module:
+def _convnext(found: Architecture, state: StateDict) -> dict[str, Any]:
     channels = [
         len(state[f"stages.{stage}.0.depthwise_conv.weight"]) for stage in range(len(found.depths))
     ]
-    return ConvNeXt(
-        dict(depths=list(found.depths), channels=channels),
+    return dict(
+        type="ConvNeXt",
+        arch=dict(depths=list(found.depths), channels=channels),
         in_channels=found.in_channels,
         stem_patch_size=found.patch_size,
         linear_pw_conv=state["stages.0.0.pointwise_conv1.weight"].dim() == 2,
@@ -130,4 +140,4 @@ def _convnext(found: Architecture, state: StateDict) -> nn.Module:
     )
 
 
-_BUILDERS = {"vit": _vit, "swin": _swin, "resnet": _resnet, "convnext": _convnext}
+_CONFIGS = {"vit": _vit, "swin": _swin, "resnet": _resnet, "convnext": _convnext}

@@ -25,8 +25,8 @@ def origin_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         Some of ``image_size`` (height, width), ``num_heads`` per stage, ``targets``, ``epochs``;
-        ``mean`` and ``std`` by which images of 0 to 1 were normalised, of R, G and B, with
-        ``colour_order`` where the model sees B, G and R; ``norm_eps`` of a Swin.
+        ``mean`` and ``std`` by which images of 0 to 1 were normalised, of R, G and B or of
+        grey, with ``colour_order`` where the model sees B, G and R; ``norm_eps`` of a Swin.
     """
     meta = content.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
@@ -74,17 +74,19 @@ def _from_config(text: str) -> dict[str, Any]:
 
 
 def _seen_images(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """How images of 8 bits and three colours reach a model."""
+    """How images of 8 bits, in three colours or grey, reach a model."""
     preprocessor = settings.get("data_preprocessor")
     if not isinstance(preprocessor, dict):
         return {}
     values = {name: preprocessor.get(name) for name in ("mean", "std")}
+    grey = preprocessor.get("grey", False)
+    count = 1 if grey else 3
     for value in values.values():
         numbers = value if isinstance(value, (list, tuple)) else ()
-        if len(numbers) != 3 or not all(isinstance(x, (int, float)) for x in numbers):
+        if len(numbers) != count or not all(isinstance(x, (int, float)) for x in numbers):
             return {}
     known: dict[str, Any] = {name: [x / 255 for x in value] for name, value in values.items()}
-    if not preprocessor.get("to_rgb", False):  # images are loaded as B, G, R
+    if not grey and not preprocessor.get("to_rgb", False):  # images are loaded as B, G, R
         known = {name: value[::-1] for name, value in known.items()} | {"colour_order": "BGR"}
     return known
 

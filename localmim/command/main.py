@@ -1,6 +1,7 @@
 """The command ``localmim``: what it takes, and how it tells what went wrong."""
 
 import argparse
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +14,24 @@ example:
   localmim pretrain photos --minutes 60
   localmim embed work_dirs/photos/encoder_timm.safetensors photos features.npy
 
-localmim COMMAND --help says more. The same in Python: import localmim; localmim.pretrain("photos")
+All commands say more with --help. The same in Python: import localmim; localmim.pretrain("photos")
 """
+# Commands that are tools of the repository: file, in words.
+TOOLS = {
+    "embed": ("embed.py", "write a vector of each image: .npy or .parquet"),
+    "convert": ("convert.py", "convert weights for timm, transformers, mmseg, mmdet, ..."),
+    "show": ("visualize.py", "draw what a pre-trained model reconstructs"),
+    "analyze": ("analyze.py", "attention, layers, nearest images of an encoder, as pictures"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit code."""
-    args = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in TOOLS:
+        args = argparse.Namespace(debug=False, run=lambda _: _run_tool(*arguments))
+    else:
+        args = parser().parse_args(arguments)
     try:
         return args.run(args) or 0
     except KeyboardInterrupt:
@@ -61,9 +73,38 @@ def parser() -> argparse.ArgumentParser:
     one = add("pretrain", _pretrain, "pre-train an encoder on a folder of images")
     _add_pretraining(one)
     one.add_argument("--out", metavar="DIR", help="(default: work_dirs/DATA)")
+    one = add("finetune", _finetune, "train a classifier from an encoder and labelled images")
+    _add_labelled(one)
+    one.add_argument("--out", metavar="DIR", help="(default: work_dirs/DATA_finetune)")
+    one.add_argument("--epochs", type=positive(int), metavar="N", help="how long")
+    one.add_argument("--image-size", type=positive(int), metavar="PIXELS")
+    one.add_argument("--batch", type=positive(int), metavar="N", help="images a step")
+    one.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    _add_settings(one)
+    one = add("knn", _knn, "classify by frozen features: nearest neighbours and a linear probe")
+    _add_labelled(one)
+    for name, (_, words) in TOOLS.items():
+        commands.add_parser(name, help=words)  # which run by themselves
     one = add("config", _config, "print the config that pretrain would run")
     _add_pretraining(one)
+    one = add("doctor", _doctor, "look at the installation and the machine, and say what to mend")
+    one.add_argument("data", nargs="?", type=folder, metavar="DATA", help="a folder of images")
     return top
+
+
+def _add_labelled(one: argparse.ArgumentParser) -> None:
+    words = "folder with a subfolder for each class, or with train and val of such"
+    one.add_argument("data", type=folder, metavar="DATA", help=words)
+    one.add_argument(
+        "weights", type=file, metavar="WEIGHTS", help="of a pre-training, or timm's ..."
+    )
+
+
+def _add_settings(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--set", dest="settings", nargs="+", default=[], metavar="KEY=VALUE", action="extend",
+        help="settings of the config, e.g. optim_wrapper.optimizer.lr=1e-3",
+    )  # fmt: skip
 
 
 def _add_pretraining(one: argparse.ArgumentParser) -> None:
@@ -90,10 +131,7 @@ def _add_pretraining(one: argparse.ArgumentParser) -> None:
     one.add_argument("--batch", type=size, metavar="N", help="images a step on each device")
     one.add_argument("--devices", type=size, metavar="N", help="GPUs (default: all)")
     one.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
-    one.add_argument(
-        "--set", dest="settings", nargs="+", default=[], metavar="KEY=VALUE", action="extend",
-        help="settings of the config, e.g. optim_wrapper.optimizer.lr=1e-3",
-    )  # fmt: skip
+    _add_settings(one)
 
 
 def positive(kind: type) -> Callable[[str], float]:
@@ -156,25 +194,59 @@ def _wishes(args: argparse.Namespace) -> dict:
     return {name: getattr(args, name) for name in names} | {"settings": _settings(args.settings)}
 
 
-def _pretrain(args: argparse.Namespace) -> int:
+def _run_tool(name: str, *arguments: str) -> int:
+    """Run a tool of the repository in this process."""
+    from .places import brought
+
+    sys.argv = [f"localmim {name}", *arguments]
+    runpy.run_path(str(brought(f"tools/{TOOLS[name][0]}")), run_name="__main__")
+    return 0
+
+
+def _resumable(run: Callable[[], object]) -> int:
+    """Run what saves when it is asked to stop."""
     from localmim import parts  # noqa: F401
     from localmim.engine.preemption import Preempted
 
-    from .pretrain import pretrain
-
     try:
-        pretrain(args.data, args.out, **_wishes(args))
+        run()
     except Preempted as stopped:
-        again = " ".join(sys.argv[1:])
-        print(f"Saved. The same again goes on: localmim {again}")
+        print(f"Saved. The same again goes on: localmim {' '.join(sys.argv[1:])}")
         return stopped.code if isinstance(stopped.code, int) else 1
     return 0
 
 
+def _pretrain(args: argparse.Namespace) -> int:
+    from localmim import pretrain
+
+    return _resumable(lambda: pretrain(args.data, args.out, **_wishes(args)))
+
+
+def _finetune(args: argparse.Namespace) -> int:
+    from localmim import finetune
+
+    names = ("image_size", "epochs", "batch", "seed")
+    given = {name: getattr(args, name) for name in names}
+    settings = _settings(args.settings)
+    return _resumable(
+        lambda: finetune(args.data, args.weights, args.out, settings=settings, **given)
+    )
+
+
+def _knn(args: argparse.Namespace) -> None:
+    from localmim import knn
+
+    knn(args.data, args.weights)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from localmim import doctor
+
+    return int(any(x.fix and not x.optional for x in doctor(args.data)))
+
+
 def _config(args: argparse.Namespace) -> None:
     import tempfile
-
-    from localmim import parts  # noqa: F401
 
     from .planning import Wishes
     from .pretrain import prepare

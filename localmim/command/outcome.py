@@ -48,23 +48,23 @@ def finish(folder: Path, say: Callable[[str], None]) -> Outcome:
     checkpoint = Path((folder / "last_checkpoint").read_text().strip())
     found = _export(folder, checkpoint)
     (folder / START).unlink(missing_ok=True)
-    rows = [json.loads(line) for line in _lines(folder)]
+    rows = scalars(folder)
     with written_aside(folder / METRICS) as aside:
         aside.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     found.commands = _commands(found)
     found.report = folder / REPORT
     write_report(found, rows)
-    say(f"Encoder: {found.encoder}")
-    say(f"Report:  {found.report}")
+    say(f"Encoder:  {found.encoder}")
+    say(f"Report:   {found.report}")
     for purpose, command in found.commands.items():
-        say(f"{purpose + ':':<9}{command}")
+        say(f"{purpose + ':':<10}{command}")
     return found
 
 
-def _lines(folder: Path) -> list[str]:
-    """What all starts of the training wrote down."""
+def scalars(folder: Path) -> list[dict]:
+    """What all starts of a training logged, in their order."""
     files = sorted(folder.glob("*/vis_data/scalars.json"))
-    return [line for file in files for line in file.read_text().splitlines() if line]
+    return [json.loads(line) for file in files for line in file.read_text().splitlines() if line]
 
 
 def _export(folder: Path, checkpoint: Path) -> Outcome:
@@ -80,7 +80,8 @@ def _export(folder: Path, checkpoint: Path) -> Outcome:
         if dialect == "timm":
             call = timm_call(conversion.architecture, meta, encoder)
             if call is not None:
-                found.snippet = f"{IMPORTS}\nmodel = {call}\nmodel.eval()"
+                imports = IMPORTS if "partial(" in call else "import timm\n"
+                found.snippet = f"{imports}\nmodel = {call}\nmodel.eval()"
                 found.checked = _run(found, conversion)
         return found
     raise AssertionError("unreachable")
@@ -104,7 +105,8 @@ def _run(found: Outcome, conversion: Conversion) -> str:
     difference = float((theirs - ours).abs().max() / ours.abs().max())
     if family == "convnext":  # whose last norm is part of timm's head
         return "run; timm's features come before the last norm"
-    return f"run: features equal the training's to {difference:.0e}"
+    equal = f"to {difference:.0e}" if difference else "exactly"
+    return f"run: features equal the training's {equal}"
 
 
 def _commands(found: Outcome) -> dict[str, str]:

@@ -86,9 +86,8 @@ def pretrain(
         _check_empty(folder)
         begun = prepare(wishes, folder, say)
         _write(begun, wishes, folder)
-        say(
-            f"Takes about {_duration(begun.seconds)}. The log is in {folder}; Ctrl-C saves and ends."
-        )
+        about = _duration(begun.seconds)
+        say(f"Takes about {about}. The log is in {folder}; Ctrl-C saves and ends.")
     _run(config, folder)
     return finish(folder, say)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 UNUSABLE = "unusable_images.tsv"
 INK, LINES = "#333333", ("#2b6cb0", "#c05621", "#2f855a", "#805ad5", "#b7791f", "#c53030")
+LABELS = {"loss": "sum"}
 # What is drawn: heading, beginning of the names, what it means.
 CURVES = (
     ("Loss", "loss", "of the scales; the sum falls"),
@@ -53,6 +54,7 @@ def write_report(outcome: "Outcome", rows: Sequence[Mapping[str, Any]]) -> None:
         outcome=outcome,
         megabytes=outcome.encoder.stat().st_size / 1e6,
         minutes=_minutes(rows),
+        skill=_skill(rows),
     )
     with written_aside(outcome.report) as aside:
         aside.write_text(page)
@@ -64,6 +66,14 @@ def _minutes(rows: Sequence[Mapping[str, Any]]) -> float:
     steps = [0, *(row["step"] for row in logged)]
     spans = (max(0, b - a) for a, b in zip(steps[:-1], steps[1:], strict=True))
     return sum(row["time"] * n for row, n in zip(logged, spans, strict=True)) / 60
+
+
+def _skill(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """The mean over scales at the end."""
+    for row in reversed(rows):
+        if found := [value for name, value in row.items() if name.startswith("skill/")]:
+            return sum(found) / len(found)
+    return None
 
 
 def _skipped(folder: Path) -> list[str]:
@@ -100,7 +110,7 @@ def _curve(rows: Sequence[Mapping[str, Any]], title: str, prefix: str, meaning: 
     axes = figure.add_subplot()
     for number, name in enumerate(names):
         points = [(row["step"], row[name]) for row in rows if name in row and "step" in row]
-        label = name.removeprefix(prefix).replace("_", " ").strip() or name
+        label = LABELS.get(name, name.removeprefix(prefix).replace("_", " ").strip())
         axes.plot(*zip(*points, strict=True), color=LINES[number % len(LINES)], lw=1.6, label=label)
         axes.annotate(
             f"{points[-1][1]:.3g}",
@@ -110,6 +120,8 @@ def _curve(rows: Sequence[Mapping[str, Any]], title: str, prefix: str, meaning: 
             fontsize=7,
             color=LINES[number % len(LINES)],
         )
+    if prefix == "skill/":
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], -0.5))  # the first steps are far below
     axes.set_xlabel("step", color=INK, fontsize=8)
     axes.tick_params(labelsize=8, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)
@@ -124,4 +136,4 @@ def _curve(rows: Sequence[Mapping[str, Any]], title: str, prefix: str, meaning: 
 def _belongs(name: str, prefix: str) -> bool:
     if prefix.endswith("/"):
         return name.startswith(prefix)
-    return name == prefix or (prefix == "loss" and name.startswith("loss"))
+    return name == prefix or (prefix == "loss" and name.startswith("loss_"))

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from localmim.analysis.encoders import seen_by
 from localmim.analysis.labelled import pooled
 from localmim.checkpoints import (
     build_encoder,
@@ -106,11 +107,7 @@ def start_from(start: Start, planned: Plan, folder: Path) -> str:
     positions = size if start.architecture.family == "vit" else None
     convert_file(start.path, file, "localmim", image_size=positions, overwrite=True)
     cfg.load_from = str(file.absolute())
-    if "mean" in start.hints:
-        turn = -1 if start.hints.get("colour_order") == "BGR" else 1
-        for name in ("mean", "std"):
-            cfg.data_preprocessor[name] = [255 * x for x in start.hints[name]][::turn]
-        cfg.data_preprocessor.to_rgb = turn == 1
+    cfg.data_preprocessor.update(seen_by(start.hints))
     difference = _difference(start, cfg, file, size)
     return (
         f"Starting from {start.path}, {start.architecture}; features at step 0 are its own "

@@ -30,7 +30,7 @@ class ProgressBarHook(Hook):
             total=runner.max_iters,
             initial=runner.iter,
             unit="step",
-            desc="pre-training",
+            desc="training",
             mininterval=SHOWN_EVERY,
             dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} "

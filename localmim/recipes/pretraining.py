@@ -9,6 +9,7 @@ FEWEST_IMAGES = 16
 USUAL_SIZE, CPU_SIZE, LEAST_CELLS = 224, 96, 3  # pixels, pixels, cells a side
 CPU_MINUTES = 20.0
 IMAGES_SEEN = 4_000_000  # where nobody says how long
+FINETUNING_IMAGES = 200_000
 EPOCHS = (100, 800)  # fewest and most, of what is chosen
 CPU_BATCH, GPU_BATCH = 64, 256
 WARM_UP = 0.05  # of a training
@@ -156,3 +157,8 @@ def workers(cores: int, devices: int, gpus: int) -> Choice:
         return Choice(1, "the cores train")
     found = max(1, min(8, cores // devices))
     return Choice(found, f"{cores} cores for {devices} device{'s'[: devices > 1]}")
+
+
+def finetuning_epochs(images: int) -> int:
+    """Epochs of a fine-tuning on so many labelled images."""
+    return min(max(round(FINETUNING_IMAGES / images), 30), 100)
