@@ -37,7 +37,10 @@ def test_a_dumped_config_comes_back(tmp_path):
         (checkpoint("a = float('inf')"), r"not made of plain values \(float\): name"),
         (checkpoint("a = __import__('os').system('touch b')"), "not made of plain values"),
         (checkpoint("import os"), "not made of plain values"),
-        (checkpoint("custom_imports = dict(imports=['mine', 'localmim.parts'])"), "imports mine, which"),
+        (
+            checkpoint("custom_imports = dict(imports=['mine', 'localmim.parts'])"),
+            "imports mine, which",
+        ),
         (checkpoint("hook = [dict(x=dict(type='os.system', command='ls'))]"), "type 'os.system'"),
     ],
 )

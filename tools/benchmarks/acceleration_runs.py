@@ -53,6 +53,7 @@ FAMILIES = {
         {
             "localmim": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
             "localmim-pixel": "localmim_vit-mini-p8_pixel_1xb64-coslr-2k_scenes",
+            "localmim-2taps": "localmim_vit-mini-p8_pixel-2taps_1xb64-coslr-2k_scenes",
             "mae": "mae_vit-mini-p8_1xb64-coslr-2k_scenes",
             "maskfeat": "maskfeat-sparse_vit-mini-p8_1xb64-coslr-2k_scenes",
         },
