@@ -63,6 +63,18 @@ class Encoder:
         extra = getattr(self.backbone, "num_extra_tokens", 0)
         return out if out.dim() == 2 else pooled(out, extra)
 
+    @torch.no_grad()
+    def maps(self, images: Tensor) -> Tensor:
+        """The encoder's last output by position: (B, C, H, W) to (B, channels, h, w).
+
+        Raises:
+            ValueError: the encoder has pooled it.
+        """
+        out = self.backbone(images)[-1]
+        if out.dim() != 4:
+            raise ValueError(f"this {type(self.backbone).__name__} gives a vector of each image")
+        return out
+
     def to(self, device: str | torch.device) -> "Encoder":
         """Move it, its preprocessor included; itself."""
         self.backbone.to(device)

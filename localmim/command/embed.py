@@ -17,6 +17,7 @@ def embed(
     image_size: int | None = None,
     batch: int = 64,
     workers: int | None = None,
+    patches: bool = False,
 ) -> Embedding:
     """Write a vector of each image of a folder to a file.
 
@@ -27,6 +28,7 @@ def embed(
         image_size: side in pixels; that of the weights by default.
         batch: images at a time.
         workers: processes that read images; one for each core by default.
+        patches: a vector of each position in the place of their mean, as .npy.
 
     Raises:
         OSError, ValueError: see :func:`~localmim.analysis.load_encoder`.
@@ -36,4 +38,4 @@ def embed(
     encoder.to("cuda" if torch.cuda.is_available() else "cpu")
     paths = image_files([str(data)], encoder.extensions)
     workers = os.cpu_count() or 1 if workers is None else workers
-    return embed_files(encoder, paths, Path(out), batch, workers)
+    return embed_files(encoder, paths, Path(out), batch, workers, patches)

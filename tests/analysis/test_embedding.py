@@ -1,8 +1,10 @@
 """Features of a folder in a file: equal to one by one, resumed, with what is no image named."""
 
 import shutil
+import sys
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import timm
 import torch
@@ -77,7 +79,39 @@ def test_other_weights_or_images_begin_anew(tmp_path, encoder, paths, monkeypatc
             embed(encoder, paths[:6], out, batch_size=2)
     encoder.data_preprocessor.mean.copy_(mean)
     assert embed(encoder, paths[:6], out, batch_size=2).begun_at == 0
-    with pytest.raises(ValueError, match=r"out.csv must end in .npy"):
+    with pytest.raises(ValueError, match=r"out.csv must end in .npy or .parquet"):
         embed(encoder, paths, tmp_path / "out.csv")
     with pytest.raises(ValueError, match="there are no images"):
         embed(encoder, [], out)
+
+
+def test_a_table_has_the_same_rows(tmp_path, encoder, paths, monkeypatch):
+    monkeypatch.setattr("localmim.analysis.embedding.ROWS", 8)
+    embed(encoder, paths, tmp_path / "out.npy", batch_size=8)
+    embed(encoder, paths, tmp_path / "out.parquet", batch_size=8)
+    rows = np.load(tmp_path / "out.npy")
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert table.column_names == ["path", "features"]
+    assert table["path"].to_pylist() == paths
+    found = table["features"].to_pylist()
+    assert found[0] is None  # which is no image
+    np.testing.assert_array_equal(np.array(found[1:], np.float32), rows[1:])
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == ["out.npy", "out.parquet", "out.txt", "photos"]
+
+
+def test_a_vector_of_each_patch(tmp_path, encoder, paths):
+    done = embed(encoder, paths[1:4], tmp_path / "out.npy", batch_size=2, patches=True)
+    rows = np.load(tmp_path / "out.npy")
+    assert rows.shape == done.shape == (3, 4, 4, 192)
+    image = encoder.read([paths[3]])
+    expected = encoder.backbone(image)[-1][0].permute(1, 2, 0).detach().numpy()
+    np.testing.assert_allclose(rows[2], expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="features of each patch are written as .npy"):
+        embed(encoder, paths, tmp_path / "out.parquet", patches=True)
+
+
+def test_a_table_needs_pyarrow(tmp_path, encoder, paths, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="out.parquet needs pyarrow: pip install pyarrow"):
+        embed(encoder, paths, tmp_path / "out.parquet")

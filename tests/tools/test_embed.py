@@ -17,7 +17,7 @@ def test_a_folder_becomes_rows(tmp_path, photo_folder, call):
     assert call(tmp_path / "r18.pth", photo_folder, out, *brief) == "2"  # is there
     (tmp_path / "none.png").write_bytes(b"none")
     text = call(tmp_path / "r18.pth", tmp_path / "none.png", out, "--overwrite", *brief)
-    assert f"no image, a row of NaN: {tmp_path / 'none.png'}: no image" in text
+    assert f"no image, a row without values: {tmp_path / 'none.png'}: no image" in text
 
 
 @pytest.mark.usefixtures("on_the_cpu")
