@@ -13,7 +13,7 @@ TIMEOUT = 15  # seconds that a process waits for another
 def write_config(work, data_root, hooks, batch, **changes) -> Config:
     """Write WORK/config.py: a tiny training of a thousand epochs with hooks of fixed_batches.py."""
     cfg = Config.fromfile(CONFIG)
-    cfg.custom_imports.imports = ["localmim", "fixed_batches"]
+    cfg.custom_imports.imports = ["localmim.parts", "fixed_batches"]
     cfg.model = tiny.localmim(64)
     cfg.custom_hooks += [dict(type=hook) for hook in hooks]
     cfg.merge_from_dict(

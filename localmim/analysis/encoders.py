@@ -70,10 +70,7 @@ class Encoder:
         Raises:
             ValueError: the encoder has pooled it.
         """
-        out = self.backbone(images)[-1]
-        if out.dim() != 4:
-            raise ValueError(f"this {type(self.backbone).__name__} gives a vector of each image")
-        return out
+        return as_map(self.backbone(images)[-1], self.backbone, images)
 
     def to(self, device: str | torch.device) -> "Encoder":
         """Move it, its preprocessor included; itself."""
@@ -98,6 +95,22 @@ class Encoder:
         if not found:
             raise ValueError(f"none of {len(paths)} files gives an image, the first is {paths[0]}")
         return found
+
+
+def as_map(features: Tensor, backbone: nn.Module, images: Tensor) -> Tensor:
+    """What an encoder gave of images, a map (B, C, h, w) or tokens of its last tap, as a map.
+
+    Raises:
+        ValueError: it is a vector of each image.
+    """
+    if features.dim() == 3 and hasattr(backbone, "taps"):
+        tap = backbone.taps[-1]
+        height, width = (side // tap.stride for side in images.shape[-2:])
+        tokens = features[:, tap.extra_tokens :].transpose(1, 2)
+        return tokens.unflatten(2, (height, width))
+    if features.dim() != 4:
+        raise ValueError(f"this {type(backbone).__name__} gives a vector of each image")
+    return features
 
 
 def load_encoder(

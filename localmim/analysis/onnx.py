@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from localmim.durable import written_aside
 
-from .encoders import Encoder
+from .encoders import Encoder, as_map
 
-FIXED = ("VisionTransformer", "BEiTViT", "SwinTransformer", "IRPEViT")  # laid out for one size
+FIXED = ("VisionTransformer", "BEiTViT", "SwinTransformer")  # laid out for one size
 LEAST_SIDE, MOST = 32, 65536  # of images of any size, in pixels; of a batch
 
 
@@ -91,7 +91,7 @@ class _FromPixels(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         if self.flipped:
             images = images.flip(1)
-        out = self.backbone((images - self.mean) / self.std)[-1]
+        out = as_map(self.backbone((images - self.mean) / self.std)[-1], self.backbone, images)
         return out.mean((2, 3)), out
 
 

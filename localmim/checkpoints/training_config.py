@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from .origin import read_assignments
 
-_TRUSTED = {"localmim.parts"}
+_TRUSTED = {"localmim.parts", "localmim"}  # old checkpoints name the latter
 
 
 def training_config(content: Mapping[str, Any], path: str | Path) -> Config:

@@ -2,9 +2,12 @@
 
 import argparse
 import runpy
+import shlex
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
+from typing import NoReturn
 
 from localmim.recipes import ENCODERS, METHODS, encoder_kind
 from localmim.version import __version__
@@ -20,9 +23,17 @@ All commands say more with --help. The same in Python: import localmim; localmim
 TOOLS = {
     "embed": ("embed.py", "write a vector of each image: .npy or .parquet"),
     "convert": ("convert.py", "convert weights for timm, transformers, mmseg, mmdet, ..."),
+    "onnx": ("export_onnx.py", "write an encoder as ONNX, pixels in and features out"),
     "show": ("visualize.py", "draw what a pre-trained model reconstructs"),
     "analyze": ("analyze.py", "attention, layers, nearest images of an encoder, as pictures"),
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} ({self.prog} --help says more)\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         args = argparse.Namespace(debug=False, run=lambda _: _run_tool(*arguments))
     else:
         args = parser().parse_args(arguments)
+        args.again = shlex.join(["localmim", *arguments])
     try:
         return args.run(args) or 0
     except KeyboardInterrupt:
@@ -49,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of all commands."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="localmim",
         description="Masked-image pre-training: from a folder of images to an encoder.",
         epilog=EPILOG,
@@ -112,7 +124,7 @@ def _add_pretraining(one: argparse.ArgumentParser) -> None:
     one.add_argument("data", type=folder, metavar="DATA", help="folder of images, of any depth")
     one.add_argument("--arch", type=arch, help=f"encoder: {archs} (default: by the machine)")
     one.add_argument(
-        "--method", choices=METHODS, default="localmim", metavar="NAME",
+        "--method", type=method, default="localmim", metavar="NAME",
         help=f"{', '.join(METHODS)} (default: localmim)",
     )  # fmt: skip
     length = one.add_mutually_exclusive_group()
@@ -170,7 +182,16 @@ def arch(text: str) -> str:
     try:
         encoder_kind(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error).split(": ", 1)[1]) from error
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--arch ")) from error
+    return text
+
+
+def method(text: str) -> str:
+    """The name of a method."""
+    if text not in METHODS:
+        close = get_close_matches(text, METHODS, n=1)
+        instead = f"did you mean {close[0]}?" if close else f"one of {', '.join(METHODS)}"
+        raise argparse.ArgumentTypeError(f"{text}: no method has that name; {instead}")
     return text
 
 
@@ -203,15 +224,15 @@ def _run_tool(name: str, *arguments: str) -> int:
     return 0
 
 
-def _resumable(run: Callable[[], object]) -> int:
-    """Run what saves when it is asked to stop."""
+def _resumable(run: Callable[[], object], again: str) -> int:
+    """Run what saves when it is asked to stop, and goes on when it is called again."""
     from localmim import parts  # noqa: F401
     from localmim.engine.preemption import Preempted
 
     try:
         run()
     except Preempted as stopped:
-        print(f"Saved. The same again goes on: localmim {' '.join(sys.argv[1:])}")
+        print(f"Saved. The same again goes on: {again}")
         return stopped.code if isinstance(stopped.code, int) else 1
     return 0
 
@@ -219,7 +240,7 @@ def _resumable(run: Callable[[], object]) -> int:
 def _pretrain(args: argparse.Namespace) -> int:
     from localmim import pretrain
 
-    return _resumable(lambda: pretrain(args.data, args.out, **_wishes(args)))
+    return _resumable(lambda: pretrain(args.data, args.out, **_wishes(args)), args.again)
 
 
 def _finetune(args: argparse.Namespace) -> int:
@@ -229,7 +250,7 @@ def _finetune(args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in names}
     settings = _settings(args.settings)
     return _resumable(
-        lambda: finetune(args.data, args.weights, args.out, settings=settings, **given)
+        lambda: finetune(args.data, args.weights, args.out, settings=settings, **given), args.again
     )
 
 

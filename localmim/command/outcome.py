@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from localmim.analysis import load_encoder
 from localmim.analysis.labelled import pooled
@@ -19,6 +20,13 @@ from .starting import FILE as START
 
 METRICS, REPORT = "metrics.jsonl", "report.html"
 
+# Of encoders that timm does not have.
+LOADED = """\
+from localmim.analysis import load_encoder
+
+model = load_encoder({!r})
+# vectors = model.vectors(model.read(["image.png", ...]))"""
+
 
 @dataclass
 class Outcome:
@@ -28,7 +36,7 @@ class Outcome:
         folder: of everything.
         checkpoint: of the whole model, to resume from and to draw with.
         encoder: alone, for the library that it names.
-        snippet: Python that uses it, which has been run; "" where no library has the model.
+        snippet: Python that uses it, which has been run: timm's where timm has the model.
         checked: what running it showed.
         report: the page.
         commands: to go on, by what they are for.
@@ -83,6 +91,9 @@ def _export(folder: Path, checkpoint: Path) -> Outcome:
                 imports = IMPORTS if "partial(" in call else "import timm\n"
                 found.snippet = f"{imports}\nmodel = {call}\nmodel.eval()"
                 found.checked = _run(found, conversion)
+                return found
+        found.snippet = LOADED.format(str(encoder))
+        found.checked = _run_loaded(found)
         return found
     raise AssertionError("unreachable")
 
@@ -102,9 +113,23 @@ def _run(found: Outcome, conversion: Conversion) -> str:
         theirs = theirs.permute(0, 3, 1, 2)
     theirs = pooled(theirs, names["model"].num_prefix_tokens if family == "vit" else 0)
     ours = encoder.vectors(images)
-    difference = float((theirs - ours).abs().max() / ours.abs().max())
     if family == "convnext":  # whose last norm is part of timm's head
         return "run; timm's features come before the last norm"
+    return _compared(theirs, ours)
+
+
+def _run_loaded(found: Outcome) -> str:
+    """The same with the encoder as it is loaded here."""
+    names: dict = {}
+    exec(found.snippet, names)
+    encoder = load_encoder(str(found.checkpoint))
+    images = torch.randn(2, encoder.channels, *encoder.image_size)
+    theirs, ours = names["model"].vectors(images), encoder.vectors(images)
+    return _compared(theirs, ours)
+
+
+def _compared(theirs: Tensor, ours: Tensor) -> str:
+    difference = float((theirs - ours).abs().max() / ours.abs().max())
     equal = f"to {difference:.0e}" if difference else "exactly"
     return f"run: features equal the training's {equal}"
 

@@ -18,6 +18,15 @@ from .trial import seconds_per_step
 
 SAVED, PICTURED, LOOKED = 10, 8, 25  # times in a training,
 LOOK_APART = 20  # but no closer than so many steps
+# What --set can say of a choice.
+KEYS = {
+    "workers": "train_dataloader.num_workers",
+    "batch": "train_dataloader.batch_size",
+    "iterations": "train_cfg.max_iters",
+    "learning rate": "optim_wrapper.optimizer.lr",
+}
+# Settings without a meaning for a trial, which has no hooks and a length of its own.
+UNTRIED = ("custom_hooks", "default_hooks", "log_processor", "param_scheduler", "train_cfg")
 IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 BATCHES = (256, 128, 64, 32, 16, 8)
 
@@ -118,6 +127,10 @@ def plan(wishes: Wishes, found: Survey, machine: Machine, say: Callable[[str], N
             f"{wishes.data} holds {found.images} images: pre-training needs "
             f"{recipes.pretraining.FEWEST_IMAGES} at least, and pays from some hundreds on"
         )
+
+    def unless_set(name: str, choice: Choice) -> Choice:
+        return asked(wishes.settings[KEYS[name]]) if KEYS[name] in wishes.settings else choice
+
     choices = {"method": Choice(wishes.method, "")}
     devices = wishes.devices or max(1, machine.gpus)
     if machine.gpus and devices > machine.gpus:
@@ -130,21 +143,28 @@ def plan(wishes: Wishes, found: Survey, machine: Machine, say: Callable[[str], N
     choices["channels"] = _channels(wishes, found)
     choices["crops"] = recipes.crop_range(size.value, found.side)
     choices["devices"] = asked(devices) if wishes.devices else Choice(devices, machine.description)
-    choices["workers"] = recipes.workers(machine.cores, devices, machine.gpus)
+    if wishes.method == "lomar":
+        choices["windows"] = recipes.window_size(size.value // kind.step)
+    reading = recipes.workers(machine.cores, devices, machine.gpus)
+    choices["workers"] = unless_set("workers", reading)
     cfg = Config.fromfile(config)
     configured = cfg.optim_wrapper.optimizer.lr, cfg.auto_scale_lr.base_batch_size
     cfg.merge_from_dict(
         {**_model(wishes.method, choices), **_data(wishes, choices, found, machine)}
     )
+    tried = {k: v for k, v in wishes.settings.items() if k.split(".")[0] not in UNTRIED}
+    cfg.merge_from_dict(tried)
     say("trying the speed ...")
-    batch, seconds = _batch(cfg, wishes, found, devices, machine)
+    given = wishes.settings.get(KEYS["batch"], wishes.batch)
+    batch, seconds = _batch(cfg, given, found, devices, machine)
     choices["batch"] = batch
     total = batch.value * devices
     timing = dict(epochs=wishes.epochs, minutes=wishes.minutes)
     length = recipes.length(found.images, total, machine.gpus, seconds, **timing)
-    choices["iterations"] = length
+    length = choices["iterations"] = unless_set("iterations", length)
     choices["warm-up"] = recipes.warm_up(length.value)
-    choices["learning rate"] = recipes.learning_rate(*configured, total, length.value)
+    rate = recipes.learning_rate(*configured, total, length.value)
+    choices["learning rate"] = unless_set("learning rate", rate)
     choices["precision"] = Choice(*machine.precision)
     cfg.merge_from_dict(_schedule(cfg, choices, total))
     cfg.merge_from_dict(_runtime(cfg, wishes, length.value))
@@ -165,6 +185,8 @@ def _model(method: str, choices: Mapping[str, Choice]) -> dict[str, Any]:
     options = recipes.model_options(method, choices["encoder"].value)
     if choices["channels"].value == 1:
         options["model.backbone.in_channels"] = 1
+    if "windows" in choices:
+        options["model.window_size"] = choices["windows"].value
     return options | {"image_size": choices["image size"].value}
 
 
@@ -203,20 +225,20 @@ def _data(
 
 
 def _batch(
-    cfg: Config, wishes: Wishes, found: Survey, devices: int, machine: Machine
+    cfg: Config, given: int | None, found: Survey, devices: int, machine: Machine
 ) -> tuple[Choice, float]:
-    """Images a step on a device, and the seconds of a step."""
+    """Images a step on a device, what the user said if he did, and the seconds of a step."""
     choose = (found.images, devices)
     if not machine.gpus:
-        batch = recipes.batch_size(*choose, None, wishes.batch)
+        batch = recipes.batch_size(*choose, None, given)
         return batch, seconds_per_step(cfg, batch.value) * devices
-    most = recipes.batch_size(*choose, BATCHES[0], wishes.batch).value
-    for size in [most, *(x for x in BATCHES if x < most and wishes.batch is None)]:
+    most = recipes.batch_size(*choose, BATCHES[0], given).value
+    for size in [most, *(x for x in BATCHES if x < most and given is None)]:
         seconds = seconds_per_step(cfg, size)
         if seconds is not None:
-            return recipes.batch_size(*choose, size, wishes.batch), seconds
+            return recipes.batch_size(*choose, size, given), seconds
     raise ValueError(
-        f"a batch of {wishes.batch or BATCHES[-1]} images does not fit the GPU's memory: take a "
+        f"a batch of {given or BATCHES[-1]} images does not fit the GPU's memory: take a "
         "smaller --batch, --image-size or --arch, or --set activation_checkpointing=True"
     )
 

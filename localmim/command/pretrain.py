@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,12 +17,13 @@ from mmengine.config import Config
 from localmim.data.survey import survey
 from localmim.durable import written_aside
 from localmim.engine.launch import build_runner
-from localmim.engine.preemption import Preempted
+from localmim.engine.preemption import SIGNALS, Preempted
 
 from .machine import this_machine
 from .outcome import Outcome, finish
 from .places import brought
 from .planning import Plan, Wishes, plan
+from .starting import FILE as START
 from .starting import Start, start_from
 
 CONFIG, RUN = "config.py", "run.json"
@@ -123,12 +127,19 @@ def _check_same(wishes: Wishes, folder: Path) -> None:
 
 
 def _check_empty(folder: Path) -> None:
-    if folder.exists() and any(folder.glob("*.pth")):
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out {folder} is a file: give a folder")
+    if any(path.name != START for path in folder.glob("*.pth")):
         raise ValueError(f"{folder} holds another training already: give another --out")
 
 
 def _rooted(wishes: Wishes) -> Wishes:
-    return replace(wishes, data=str(Path(wishes.data).expanduser().resolve()))
+    """The wishes with whole paths, which mean the same from every folder."""
+    paths = {name: getattr(wishes, name) for name in ("data", "weights", "val")}
+    return replace(
+        wishes,
+        **{name: str(Path(x).expanduser().resolve()) for name, x in paths.items() if x is not None},
+    )
 
 
 def _write(planned: Plan, wishes: Wishes, folder: Path) -> None:
@@ -150,19 +161,49 @@ def _run(config: Path, folder: Path) -> None:
     devices = json.loads((folder / RUN).read_text())["choices"]["devices"]["value"]
     resume = any(folder.glob("*.pth")) and (folder / "last_checkpoint").exists()
     if devices > 1:
-        script = brought("tools/dist_train.sh")
-        command = ["bash", str(script), str(config), str(devices)]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        command += ["--resume", "--cfg-options", "load_from=None"] if resume else []
-        process = subprocess.run(command, env=os.environ | {"PATH": path})
-        if process.returncode:
-            raise Preempted(process.returncode)
+        _run_processes(config, devices, resume)
         return
     cfg = Config.fromfile(str(config))
     cfg.launcher, cfg.resume = "none", resume
     if resume:
         cfg.load_from = None
     build_runner(cfg).train()
+
+
+def _run_processes(config: Path, devices: int, resume: bool) -> None:
+    """Train in a process for each device, to the end."""
+    script = brought("tools/dist_train.sh")
+    command = ["bash", str(script), str(config), str(devices)]
+    command += ["--resume", "--cfg-options", "load_from=None"] if resume else []
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    # In a group of its own, where signals come from here only: Ctrl-C would reach it twice.
+    process = subprocess.Popen(command, env=os.environ | {"PATH": path}, start_new_session=True)
+    with _passed_on(process) as received:
+        code = process.wait()
+    if received:
+        raise Preempted(code)
+    if code:
+        raise ChildProcessError(f"the training on {devices} devices failed: see what it said above")
+
+
+@contextmanager
+def _passed_on(process: subprocess.Popen) -> Iterator[list[int]]:
+    """Signals that ask to end go to a process; gives those that came."""
+    received: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        received.append(number)
+        process.send_signal(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # Python gives signals to no other thread
+        return
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """How fast a training is, by some steps of it."""
 
 import copy
+import signal
 import tempfile
 
 import torch
@@ -40,6 +41,8 @@ def seconds_per_step(cfg: Config, batch: int) -> float | None:
         try:
             runner = build_runner(trial)
             runner.train()
+            if runner.stop_request.number is not None:  # which nothing in a trial acts upon
+                signal.raise_signal(runner.stop_request.number)
         except torch.OutOfMemoryError:
             return None
         finally:

@@ -81,6 +81,9 @@ def check_config(cfg: Config) -> None:
     """
     known = {*inspect.signature(Runner.__init__).parameters, *_KNOWN}
     _check_top(cfg, known)
+    imports = (cfg.get("custom_imports") or {}).get("imports", ())
+    if "localmim" in imports and not any(name.startswith("localmim.") for name in imports):
+        raise ValueError("custom_imports: localmim registers nothing; name localmim.parts instead")
     settings = dict(cfg.items())
     scope = cfg.get("default_scope") or "mmengine"
     for section, names in _SECTIONS.items():

@@ -22,6 +22,7 @@ from .pretraining import (
     learning_rate,
     length,
     warm_up,
+    window_size,
     workers,
 )
 
@@ -42,5 +43,6 @@ __all__ = [
     "length",
     "model_options",
     "warm_up",
+    "window_size",
     "workers",
 ]

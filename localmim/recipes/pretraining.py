@@ -7,6 +7,8 @@ from .encoders import METHODS, EncoderKind, encoder_kind
 
 FEWEST_IMAGES = 16
 USUAL_SIZE, CPU_SIZE, LEAST_CELLS = 224, 96, 3  # pixels, pixels, cells a side
+# Of LoMaR in patches, and from how many along a side of the image on.
+LOMAR_WINDOW, LOMAR_CELLS = 7, 12
 CPU_MINUTES = 20.0
 IMAGES_SEEN = 4_000_000  # where nobody says how long
 FINETUNING_IMAGES = 200_000
@@ -68,6 +70,17 @@ def image_size(kind: EncoderKind, side: int, gpus: int, given: int | None) -> Ch
 
 def _neighbours(number: float) -> tuple[int, int]:
     return math.floor(number), math.ceil(number)
+
+
+def window_size(cells: int) -> Choice:
+    """The side of LoMaR's windows in patches.
+
+    Args:
+        cells: patches along a side of the image.
+    """
+    if cells >= LOMAR_CELLS:
+        return Choice(LOMAR_WINDOW, "patches, as published")
+    return Choice(cells // 2 + 1, f"patches; an image has {cells} x {cells}")
 
 
 def crop_range(size: int, side: int) -> Choice:

@@ -4,11 +4,15 @@ import numpy as np
 import onnxruntime
 import pytest
 import timm
+import tiny
 import torch
+from mmpretrain.registry import MODELS
 from PIL import Image
+from runs import config
 
 from localmim.analysis import load_encoder
 from localmim.analysis.onnx import export_onnx
+from localmim.engine import settle_image_size
 
 # Two batches of the one file, neither of them the size that was traced.
 BATCHES = (1, 3)
@@ -62,6 +66,27 @@ def test_transformers_of_one_size(tmp_path, name, size, settings):
     with pytest.raises(ValueError, match="laid out for one image size"):
         export_onnx(encoder, tmp_path / "b.onnx", any_size=True)
     assert not (tmp_path / "b.onnx").exists()
+
+
+def test_a_checkpoint_of_a_training(tmp_path):
+    """Whose encoder gives tokens, of which the map is made, and sees B, G and R."""
+    torch.manual_seed(0)
+    cfg = config(tmp_path, tmp_path, image_size=64)
+    cfg.model = tiny.MODELS["vit"]()
+    cfg.data_preprocessor.update(mean=[10.0, 20.0, 30.0], std=[50.0, 60.0, 70.0], to_rgb=False)
+    content = {"meta": {"cfg": cfg.pretty_text, "epoch": 1}}
+    settle_image_size(cfg)
+    content["state_dict"] = MODELS.build(cfg.model).state_dict()
+    torch.save(content, tmp_path / "epoch_1.pth")
+    encoder = load_encoder(str(tmp_path / "epoch_1.pth"))
+    export_onnx(encoder, tmp_path / "a.onnx")
+    pixels = torch.rand(3, 3, 64, 64) * 255
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in ([10.0, 20, 30], [50.0, 60, 70]))
+    with torch.no_grad():
+        tokens = encoder.backbone((pixels.flip(1) - mean) / std)[-1][:, 1:]
+    vectors, maps = map(torch.from_numpy, features_of(tmp_path / "a.onnx", pixels))
+    torch.testing.assert_close(vectors, tokens.mean(1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(maps.flatten(2).mT, tokens, rtol=1e-4, atol=1e-5)
 
 
 def test_convolutional_networks_of_any_size(tmp_path):

@@ -16,8 +16,11 @@ from library_models import (
     build,
     features,
 )
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
 
 from localmim.checkpoints import build_encoder
+from localmim.checkpoints.encoder import encoder_config
 
 FAMILIES = {
     "vit": (VITS, ("timm", "VisionTransformer")),
@@ -63,3 +66,19 @@ def test_sizes_that_nothing_tells():
         build_encoder(odd.state_dict())
     with pytest.raises(ValueError, match="not recognised"):
         build_encoder({"weight": torch.zeros(3, 3)})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_config_builds_the_same_encoder(family):
+    """Also after it was written into a config file."""
+    models, kind = FAMILIES[family]
+    size = SIZES["vit" if "beit" in family else family.split()[0]]
+    hints = dict(image_size=size) | (dict(num_heads=(4,)) if size == SIZES["vit"] else {})
+    encoder, found = build_encoder(build(models[kind]).state_dict(), hints=hints)
+    written = Config(dict(backbone=encoder_config(found, encoder.state_dict()))).pretty_text
+    again = MODELS.build(Config.fromstring(written, ".py").backbone).double()
+    again.eval()
+    assert type(again) is type(encoder)
+    again.load_state_dict(encoder.state_dict())
+    images = torch.randn(2, 3, *size, dtype=torch.float64)
+    assert torch.equal(again(images)[-1], encoder.double()(images)[-1])

@@ -22,6 +22,11 @@ def test_reads_what_a_config_says():
     assert found.train_pipeline[0].flip_prob == -0.5
 
 
+def test_checkpoints_of_before_name_the_package():
+    text = TEXT.format("").replace("localmim.parts", "localmim")
+    assert training_config({"meta": {"cfg": text}}, "a.pth").model.type == "LocalMIM"
+
+
 def test_a_dumped_config_comes_back(tmp_path):
     cfg = config(tmp_path, tmp_path)
     found = training_config({"meta": {"cfg": cfg.pretty_text}}, "a.pth")

@@ -66,6 +66,13 @@ def test_a_mistyped_key_is_named_with_the_nearest(path, key, nearest):
     assert str(error.value).startswith(f"{wrong}:") and nearest in str(error.value)
 
 
+def test_a_config_that_would_register_nothing_is_told_the_module():
+    cfg = Config.fromfile(VIT)
+    cfg.custom_imports.imports = ["localmim", "mine"]
+    with pytest.raises(ValueError, match="custom_imports: .* name localmim.parts instead"):
+        check_config(cfg)
+
+
 def test_keys_of_lists_are_named_by_number():
     cfg = Config.fromfile(VIT)
     cfg.param_scheduler[1]["eta_mim"] = 0
