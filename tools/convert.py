@@ -1,9 +1,16 @@
 """Convert a checkpoint to the names and layout of another library."""
 
 import argparse
+import json
 from pathlib import Path
 
-from localmim.checkpoints import DIALECTS, convert_file, timm_call
+from localmim.checkpoints import (
+    DIALECTS,
+    convert_file,
+    timm_call,
+    transformers_preprocessor,
+)
+from localmim.durable import written_aside
 
 KINDS = """\
 kinds of checkpoint:
@@ -102,6 +109,20 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def write_preprocessor(path: Path, content: dict | None) -> None:
+    """Write how transformers has to prepare images, where that is known and nothing is there."""
+    if content is None:
+        print(
+            "How images are prepared is not known to the file: see to mean and deviation yourself"
+        )
+    elif path.exists():
+        print(f"{path} is there and was left as it is; for these weights:\n  {json.dumps(content)}")
+    else:
+        with written_aside(path) as aside:
+            aside.write_text(json.dumps(content, indent=2) + "\n")
+        print(f"Wrote {path}, by which AutoImageProcessor prepares images")
+
+
 def main() -> None:
     args = parse_args()
     print(f"Reading {args.src} ...", flush=True)
@@ -136,6 +157,11 @@ def main() -> None:
     print(f"Wrote {args.dst}, {args.dst.stat().st_size / 1e6:.1f} MB, with metadata")
     for name, value in meta.items():
         print(f"  {name}: {value}")
+    if args.target == "transformers":
+        write_preprocessor(
+            args.dst.with_name("preprocessor_config.json"),
+            transformers_preprocessor(conversion.architecture, meta),
+        )
     if args.target == "timm":
         call = timm_call(conversion.architecture, meta, args.dst)
         print(f"In timm:\n  {call}" if call else "timm has no model of that name with these sizes")

@@ -1,7 +1,7 @@
 from .. import prepared  # noqa: F401  (first)
 from .convert import Conversion, convert
 from .convert_file import convert_file
-from .encoder import build_encoder, encoder_config
+from .encoder import build_encoder, encoder_config, encoder_dialect
 from .files import Checkpoint, read_checkpoint, write_checkpoint
 from .fit import FitReport, compare_state_dicts, load_into
 from .origin import read_assignments
@@ -11,7 +11,7 @@ from .report import ConversionReport
 from .safe_loading import load_from_file
 from .tables import DIALECTS
 from .training_config import training_config
-from .usage import timm_call
+from .usage import timm_call, timm_vectors, transformers_preprocessor
 
 __all__ = [
     "DIALECTS",
@@ -25,6 +25,7 @@ __all__ = [
     "convert",
     "convert_file",
     "encoder_config",
+    "encoder_dialect",
     "fetch",
     "init_weights",
     "load_from_file",
@@ -32,6 +33,8 @@ __all__ = [
     "read_assignments",
     "read_checkpoint",
     "timm_call",
+    "timm_vectors",
+    "transformers_preprocessor",
     "training_config",
     "why_not_started",
     "why_not_whole",

@@ -13,6 +13,13 @@ from .reading import StateDict
 from .resize import Size
 
 _STRIDE = 32  # of a Swin's last stage
+_OURS = (".attn.irpe.", ".attn.rpe_k.")  # LoMaR's tables: mmpretrain's ViT has no place for them
+
+
+def encoder_dialect(state_dict: Mapping[str, Tensor]) -> str:
+    """The kind of weights that an encoder for classifiers of mmpretrain takes, of such weights."""
+    ours = any(part in name for name in state_dict for part in _OURS)
+    return "localmim" if ours else "mmpretrain"
 
 
 def build_encoder(
@@ -21,7 +28,7 @@ def build_encoder(
     image_size: Size | None = None,
     hints: Mapping[str, Any] | None = None,
 ) -> tuple[nn.Module, Architecture]:
-    """The encoder whose weights these are, as a module of mmpretrain, in evaluation mode.
+    """The encoder whose weights these are, as a module for mmpretrain, in evaluation mode.
 
     Args:
         state_dict: of a kind that :func:`~localmim.checkpoints.convert` reads: this project's,
@@ -39,9 +46,10 @@ def build_encoder(
         ValueError: the weights are of no known kind, mmpretrain has no place for a part of them,
             or nothing tells the number of heads.
     """
-    conversion = convert(state_dict, "mmpretrain", hints=hints)
+    dialect = encoder_dialect(state_dict)
+    conversion = convert(state_dict, dialect, hints=hints)
     if image_size and conversion.architecture.family in ("vit", "swin"):
-        conversion = convert(state_dict, "mmpretrain", image_size=image_size, hints=hints)
+        conversion = convert(state_dict, dialect, image_size=image_size, hints=hints)
     state = {
         name.removeprefix("backbone."): tensor
         for name, tensor in conversion.state_dict.items()
@@ -95,6 +103,8 @@ def _vit(found: Architecture, state: StateDict) -> dict[str, Any]:
             layer_scale_init_value=0.1 if "layers.0.gamma_1" in state else 0.0,
             **settings,
         )
+    if "layers.0.attn.irpe.table" in state:
+        return dict(type="IRPEViT", **settings)
     scaled = "layers.0.attn.gamma1.weight" in state
     scale = 0.1 if scaled else 0.0
     return dict(type="VisionTransformer", layer_scale_init_value=scale, **settings)

@@ -44,8 +44,42 @@ def timm_call(architecture: Architecture, meta: Mapping[str, Any], path: str | P
     overlay = {
         key: tuple(round(value, 6) for value in meta[key]) for key in ("mean", "std") if key in meta
     }
-    overlay["input_size"] = (architecture.in_channels, *size)
+    overlay |= {"input_size": (architecture.in_channels, *size), "interpolation": "bicubic"}
     return f"timm.create_model({name!r}, {text}, pretrained_cfg_overlay={overlay})"
+
+
+def timm_vectors(architecture: Architecture) -> str:
+    """Code that gives the vector of each image, of ``model`` and ``images`` (B, C, H, W)."""
+    pooled = {"vit": "[:, 1:].mean(1)", "swin": ".mean((1, 2))"}
+    return f"model.forward_features(images){pooled.get(architecture.family, '.mean((2, 3))')}"
+
+
+def transformers_preprocessor(
+    architecture: Architecture, meta: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The content of ``preprocessor_config.json``, which transformers reads beside weights.
+
+    Args:
+        architecture, meta: as in :func:`timm_call`.
+
+    Returns:
+        None where nothing is known of mean and deviation, or the model sees B, G and R, which
+        transformers has no setting for.
+    """
+    if not {"mean", "std"} <= meta.keys() or meta.get("colour_order") == "BGR":
+        return None
+    height, width = architecture.image_size or (224, 224)
+    return {
+        "image_processor_type": "ViTImageProcessor",
+        "do_resize": True,
+        "size": {"height": height, "width": width},
+        "resample": 3,  # bicubic
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(meta["mean"]),
+        "image_std": list(meta["std"]),
+    }
 
 
 def _timm_name(architecture: Architecture) -> str | None:

@@ -12,7 +12,12 @@ from mmengine.config import Config
 from localmim import recipes
 from localmim.analysis.encoders import seen_by
 from localmim.analysis.labelled import LabelledFolder, labelled_folder
-from localmim.checkpoints import convert_file, encoder_config, read_checkpoint
+from localmim.checkpoints import (
+    convert_file,
+    encoder_config,
+    encoder_dialect,
+    read_checkpoint,
+)
 from localmim.engine.launch import build_runner
 
 from .machine import this_machine
@@ -143,12 +148,13 @@ def _encoder(
 ) -> tuple[str, dict[str, Any]]:
     """The family of the encoder, and the settings that make the family's config one of it."""
     size = (image_size,) * 2 if image_size else None
+    read = read_checkpoint(weights)
+    dialect = encoder_dialect(read.state_dict)
     try:
-        conversion, meta = convert_file(weights, start, "mmpretrain", overwrite=True)
-        found = conversion.architecture
-        if size and found.family in ("vit", "swin"):
+        conversion, meta = convert_file(weights, start, dialect, overwrite=True)
+        if size and conversion.architecture.family in ("vit", "swin"):
             conversion, meta = convert_file(
-                weights, start, "mmpretrain", image_size=size, overwrite=True
+                weights, start, dialect, image_size=size, overwrite=True
             )
     except ValueError as error:
         raise ValueError(f"{weights} cannot be fine-tuned: {error}") from error
@@ -177,7 +183,7 @@ def _encoder(
     backbone |= dict(
         _delete_=True, init_cfg=dict(type="Pretrained", checkpoint=path, prefix="backbone.")
     )
-    seen = seen_by(read_checkpoint(weights).hints)
+    seen = seen_by(read.hints)
     if seen.get("grey"):
         seen |= dict(type="MIMDataPreprocessor")
     options = {"model.backbone": backbone, "model.head.in_channels": width}

@@ -15,13 +15,13 @@ from localmim.version import __version__
 EPILOG = """\
 example:
   localmim pretrain photos --minutes 60
-  localmim embed work_dirs/photos/encoder_timm.safetensors photos features.npy
+  localmim embed photos work_dirs/photos/encoder_timm.safetensors features.npy
 
 All commands say more with --help. The same in Python: import localmim; localmim.pretrain("photos")
 """
+TIMM = "timm:"  # begins names of its models
 # Commands that are tools of the repository: file, in words.
 TOOLS = {
-    "embed": ("embed.py", "write a vector of each image: .npy or .parquet"),
     "convert": ("convert.py", "convert weights for timm, transformers, mmseg, mmdet, ..."),
     "onnx": ("export_onnx.py", "write an encoder as ONNX, pixels in and features out"),
     "show": ("visualize.py", "draw what a pre-trained model reconstructs"),
@@ -95,6 +95,15 @@ def parser() -> argparse.ArgumentParser:
     _add_settings(one)
     one = add("knn", _knn, "classify by frozen features: nearest neighbours and a linear probe")
     _add_labelled(one)
+    one = add("embed", _embed, "write a vector of each image of a folder to a file")
+    one.add_argument("data", type=folder, metavar="DATA", help="folder of images, of any depth")
+    _add_weights(one)
+    one.add_argument("out", metavar="OUT", help="file to be written: .npy or .parquet")
+    one.add_argument(
+        "--image-size", type=positive(int), metavar="PIXELS", help="side of the images"
+    )
+    one.add_argument("--batch", type=positive(int), default=64, metavar="N", help="(default: 64)")
+    one.add_argument("--patches", action="store_true", help="a vector of each position, as .npy")
     for name, (_, words) in TOOLS.items():
         commands.add_parser(name, help=words)  # which run by themselves
     one = add("config", _config, "print the config that pretrain would run")
@@ -107,6 +116,10 @@ def parser() -> argparse.ArgumentParser:
 def _add_labelled(one: argparse.ArgumentParser) -> None:
     words = "folder with a subfolder for each class, or with train and val of such"
     one.add_argument("data", type=folder, metavar="DATA", help=words)
+    _add_weights(one)
+
+
+def _add_weights(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "weights", type=file, metavar="WEIGHTS", help="of a pre-training, or timm's ..."
     )
@@ -131,8 +144,9 @@ def _add_pretraining(one: argparse.ArgumentParser) -> None:
     length.add_argument("--epochs", type=positive(int), metavar="N", help="how long")
     length.add_argument("--minutes", type=positive(float), metavar="N", help="about how long")
     one.add_argument(
-        "--from", dest="weights", type=file, metavar="WEIGHTS",
-        help="start from a file of weights: timm's, MAE's, this project's, ...",
+        "--from", dest="weights", type=source, metavar="WEIGHTS",
+        help="start from a file of weights: timm's, MAE's, this project's, ...; timm:NAME gets one "
+        "from timm",
     )  # fmt: skip
     one.add_argument(
         "--val", type=folder, metavar="FOLDER", help="labelled folder to measure features on"
@@ -177,6 +191,11 @@ def file(text: str) -> str:
     return text
 
 
+def source(text: str) -> str:
+    """An existing file, or the name of a model of timm."""
+    return text if text.startswith(TIMM) else file(text)
+
+
 def arch(text: str) -> str:
     """The name of an encoder."""
     try:
@@ -219,9 +238,9 @@ def _run_tool(name: str, *arguments: str) -> int:
     """Run a tool of the repository in this process."""
     from .places import brought
 
+    tool = runpy.run_path(str(brought(f"tools/{TOOLS[name][0]}")))
     sys.argv = [f"localmim {name}", *arguments]
-    runpy.run_path(str(brought(f"tools/{TOOLS[name][0]}")), run_name="__main__")
-    return 0
+    return tool["main"]() or 0
 
 
 def _resumable(run: Callable[[], object], again: str) -> int:
@@ -258,6 +277,16 @@ def _knn(args: argparse.Namespace) -> None:
     from localmim import knn
 
     knn(args.data, args.weights)
+
+
+def _embed(args: argparse.Namespace) -> None:
+    from localmim import embed
+
+    given = dict(image_size=args.image_size, batch=args.batch, patches=args.patches)
+    done = embed(args.data, args.weights, args.out, **given)
+    print(f"{done.shape[0]} rows of {'x'.join(map(str, done.shape[1:]))} in {args.out}")
+    for path, why in done.unusable.items():
+        print(f"  no image, a row without values: {path}: {why}")
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -1,23 +1,23 @@
 """What a pre-training leaves behind: an encoder for other libraries, numbers, a page."""
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from localmim.analysis import load_encoder
-from localmim.analysis.labelled import pooled
-from localmim.checkpoints import Conversion, convert_file, timm_call
+from localmim.checkpoints import convert_file, timm_call, timm_vectors
 from localmim.checkpoints.usage import IMPORTS
 from localmim.durable import written_aside
 
 from .report import write_report
 from .starting import FILE as START
 
+DIALECTS = ("timm", "mmpretrain", "localmim")  # the first that has a place for all weights
 METRICS, REPORT = "metrics.jsonl", "report.html"
 
 # Of encoders that timm does not have.
@@ -25,7 +25,12 @@ LOADED = """\
 from localmim.analysis import load_encoder
 
 model = load_encoder({!r})
-# vectors = model.vectors(model.read(["image.png", ...]))"""
+vectors = model.vectors(images)  # model.read(["image.png", ...])"""
+# Of timm's.
+TIMMS = """\
+{}
+model = {}.eval()
+vectors = {}  # of images as model.pretrained_cfg says"""
 
 
 @dataclass
@@ -76,12 +81,12 @@ def scalars(folder: Path) -> list[dict]:
 
 
 def _export(folder: Path, checkpoint: Path) -> Outcome:
-    for dialect in ("timm", "mmpretrain"):
+    for dialect in DIALECTS:
         encoder = folder / f"encoder_{dialect}.safetensors"
         try:
             conversion, meta = convert_file(checkpoint, encoder, dialect, overwrite=True)
         except ValueError:
-            if dialect == "mmpretrain":
+            if dialect == DIALECTS[-1]:
                 raise
             continue
         found = Outcome(folder, checkpoint, encoder)
@@ -89,58 +94,45 @@ def _export(folder: Path, checkpoint: Path) -> Outcome:
             call = timm_call(conversion.architecture, meta, encoder)
             if call is not None:
                 imports = IMPORTS if "partial(" in call else "import timm\n"
-                found.snippet = f"{imports}\nmodel = {call}\nmodel.eval()"
-                found.checked = _run(found, conversion)
+                found.snippet = TIMMS.format(imports, call, timm_vectors(conversion.architecture))
+                found.checked = _run(found, conversion.architecture.family)
                 return found
         found.snippet = LOADED.format(str(encoder))
-        found.checked = _run_loaded(found)
+        found.checked = _run(found, "")
         return found
     raise AssertionError("unreachable")
 
 
 @torch.no_grad()
-def _run(found: Outcome, conversion: Conversion) -> str:
-    """Run the snippet, and compare the features that it gives with the training's."""
-    if find_spec("timm") is None:
+def _run(found: Outcome, family: str) -> str:
+    """Run the snippet, and compare the vectors that it gives with the training's.
+
+    Args:
+        found: what came of it.
+        family: of timm's model, "" where it is not timm's.
+    """
+    if family and find_spec("timm") is None:
         return "not run: timm is not installed here"
-    names: dict = {}
-    exec(found.snippet, names)
     encoder = load_encoder(str(found.checkpoint))
     images = torch.randn(2, encoder.channels, *encoder.image_size)
-    theirs = names["model"].forward_features(images)
-    family = conversion.architecture.family
-    if family == "swin":
-        theirs = theirs.permute(0, 3, 1, 2)
-    theirs = pooled(theirs, names["model"].num_prefix_tokens if family == "vit" else 0)
+    names = {"images": images}
+    exec(found.snippet, names)
+    if family == "convnext":
+        return "run; timm's vectors come before the last norm, the training's after it"
     ours = encoder.vectors(images)
-    if family == "convnext":  # whose last norm is part of timm's head
-        return "run; timm's features come before the last norm"
-    return _compared(theirs, ours)
-
-
-def _run_loaded(found: Outcome) -> str:
-    """The same with the encoder as it is loaded here."""
-    names: dict = {}
-    exec(found.snippet, names)
-    encoder = load_encoder(str(found.checkpoint))
-    images = torch.randn(2, encoder.channels, *encoder.image_size)
-    theirs, ours = names["model"].vectors(images), encoder.vectors(images)
-    return _compared(theirs, ours)
-
-
-def _compared(theirs: Tensor, ours: Tensor) -> str:
-    difference = float((theirs - ours).abs().max() / ours.abs().max())
+    difference = float((names["vectors"] - ours).abs().max() / ours.abs().max())
     equal = f"to {difference:.0e}" if difference else "exactly"
-    return f"run: features equal the training's {equal}"
+    return f"run: vectors equal the training's {equal}"
 
 
 def _commands(found: Outcome) -> dict[str, str]:
     data = json.loads((found.folder / "run.json").read_text())["wishes"]["data"]
-    weights = found.checkpoint
-    return {
-        "Look": f"localmim show {weights} {data} --out-dir {found.folder / 'reconstructions'}",
-        "Embed": f"localmim embed {weights} {data} {found.folder / 'features.npy'}",
-        "k-NN": f"localmim knn LABELLED_FOLDER {weights}",
-        "Finetune": f"localmim finetune LABELLED_FOLDER {weights}",
-        "Convert": f"localmim convert {weights} OUT.safetensors --to mmseg",
+    folder, weights = found.folder, str(found.checkpoint)
+    commands = {
+        "Look": ["show", weights, data, "--out-dir", folder / "reconstructions"],
+        "Embed": ["embed", data, weights, folder / "features.npy"],
+        "k-NN": ["knn", "LABELLED_FOLDER", weights],
+        "Finetune": ["finetune", "LABELLED_FOLDER", weights],
+        "Convert": ["convert", weights, "OUT.safetensors", "--to", "mmseg"],
     }
+    return {name: shlex.join(["localmim", *map(str, words)]) for name, words in commands.items()}

@@ -44,7 +44,7 @@ class Wishes:
         epochs, minutes: length, one of both.
         batch: images a step on each device.
         devices: processes that train.
-        weights: file to start from.
+        weights: file to start from, or "timm:NAME".
         val: labelled folder.
         seed: of everything random.
         settings: of the config, which override what was chosen.
@@ -138,7 +138,7 @@ def plan(wishes: Wishes, found: Survey, machine: Machine, say: Callable[[str], N
     choices["encoder"] = recipes.encoder(wishes.method, machine.gpus, wishes.arch)
     kind = recipes.encoder_kind(choices["encoder"].value)
     config = config_file(recipes.config_of(wishes.method, kind.family))
-    size = recipes.image_size(kind, found.side, machine.gpus, wishes.image_size)
+    size = recipes.image_size(wishes.method, kind, found.side, machine.gpus, wishes.image_size)
     choices["image size"] = size
     choices["channels"] = _channels(wishes, found)
     choices["crops"] = recipes.crop_range(size.value, found.side)
@@ -255,7 +255,7 @@ def _schedule(cfg: Config, choices: Mapping[str, Choice], total: int) -> dict[st
         "train_dataloader.drop_last": False,
         "optim_wrapper.optimizer.lr": choices["learning rate"].value,
         "auto_scale_lr": dict(base_batch_size=total, enable=True),
-        "param_scheduler": [rising, falling],
+        "param_scheduler": [rising, falling] if choices["warm-up"].value else [falling],
         "train_cfg": dict(_delete_=True, by_epoch=False, max_iters=choices["iterations"].value),
     }
 

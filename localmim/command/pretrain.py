@@ -20,6 +20,7 @@ from localmim.engine.launch import build_runner
 from localmim.engine.preemption import SIGNALS, Preempted
 
 from .machine import this_machine
+from .main import TIMM
 from .outcome import Outcome, finish
 from .places import brought
 from .planning import Plan, Wishes, plan
@@ -61,7 +62,8 @@ def pretrain(
         epochs: length; or
         minutes: about how long it may take.
         batch: images a step on each device.
-        weights: a file to start from, of any kind that ``localmim convert`` reads.
+        weights: a file to start from, of any kind that ``localmim convert`` reads; or
+            "timm:NAME", which timm may download.
         val: a labelled folder on which features are measured now and then.
         devices: processes that train, one a GPU.
         seed: of everything random.
@@ -135,10 +137,10 @@ def _check_empty(folder: Path) -> None:
 
 def _rooted(wishes: Wishes) -> Wishes:
     """The wishes with whole paths, which mean the same from every folder."""
-    paths = {name: getattr(wishes, name) for name in ("data", "weights", "val")}
+    given = {name: getattr(wishes, name) for name in ("data", "weights", "val")}
+    paths = {name: x for name, x in given.items() if x and not x.startswith(TIMM)}
     return replace(
-        wishes,
-        **{name: str(Path(x).expanduser().resolve()) for name, x in paths.items() if x is not None},
+        wishes, **{name: str(Path(x).expanduser().resolve()) for name, x in paths.items()}
     )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,14 @@ from localmim.checkpoints import (
     convert_file,
     read_checkpoint,
     why_not_started,
+    write_checkpoint,
 )
 from localmim.checkpoints.architecture import Architecture
 from localmim.engine import settle_image_size
 from localmim.recipes import ENCODERS
+from localmim.version import __version__
 
+from .main import TIMM
 from .planning import Plan, Wishes
 
 FILE = "start.pth"
@@ -34,6 +39,7 @@ class Start:
 
     Attributes:
         path: of their file.
+        name: that the user gave, of the file or of timm's model.
         state: the tensors by name.
         hints: what the file says besides.
         architecture: that they are of.
@@ -41,36 +47,38 @@ class Start:
     """
 
     path: str
+    name: str
     state: Mapping[str, Tensor]
     hints: Mapping[str, Any]
     architecture: Architecture
     arch: str
 
     @classmethod
-    def of(cls, path: str) -> "Start":
-        """Read a file.
+    def of(cls, name: str) -> "Start":
+        """Read a file, or one of timm's.
 
         Raises:
             FileNotFoundError: it does not exist.
             ValueError: it holds no encoder that can be pre-trained here.
         """
+        path = str(timm_weights(name.removeprefix(TIMM))) if name.startswith(TIMM) else name
         found = read_checkpoint(Path(path).expanduser())
         try:
             _, architecture = build_encoder(found.state_dict, hints=found.hints)
         except ValueError as error:
-            raise ValueError(f"--from {path}: {error}") from error
+            raise ValueError(f"--from {name}: {error}") from error
         names = [
-            name
-            for name, kind in ENCODERS.items()
+            arch
+            for arch, kind in ENCODERS.items()
             if (kind.family, kind.size) == (architecture.family, architecture.name)
             and architecture.patch_size in (None, 4, 16)
         ]
         if not names:
             raise ValueError(
-                f"--from {path} holds a {architecture}, which no recipe here is for: there are "
+                f"--from {name} holds a {architecture}, which no recipe here is for: there are "
                 f"{', '.join(ENCODERS)}"
             )
-        return cls(path, found.state_dict, found.hints, architecture, names[0])
+        return cls(path, name, found.state_dict, found.hints, architecture, names[0])
 
     def fitting(self, wishes: Wishes) -> Wishes:
         """The wishes, with the encoder that the weights are of.
@@ -80,14 +88,44 @@ class Start:
         """
         if wishes.arch not in (None, self.arch):
             raise ValueError(
-                f"--arch {wishes.arch}: {self.path} holds a {self.arch}; say --arch {self.arch} "
+                f"--arch {wishes.arch}: {self.name} holds a {self.arch}; say --arch {self.arch} "
                 "or leave it out"
             )
         if wishes.channels not in (None, self.architecture.in_channels):
             raise ValueError(
-                f"--channels {wishes.channels}: {self.path} takes {self.architecture.in_channels}"
+                f"--channels {wishes.channels}: {self.name} takes {self.architecture.in_channels}"
             )
         return replace(wishes, arch=self.arch, channels=self.architecture.in_channels)
+
+
+def timm_weights(name: str) -> Path:
+    """The file of a pre-trained model of timm, which timm may download; it is kept.
+
+    Args:
+        name: that timm knows, e.g. "vit_small_patch16_224.augreg_in21k".
+
+    Raises:
+        ValueError: timm is not installed, has no such model, or no weights of it can be had.
+    """
+    if find_spec("timm") is None:
+        raise ValueError(f"--from {TIMM}{name}: timm is not installed (pip install timm)")
+    import timm
+
+    file = Path(torch.hub.get_dir(), "checkpoints", "localmim", "timm", f"{name}.safetensors")
+    if file.exists():
+        return file
+    if not timm.is_model(name):
+        near = get_close_matches(name.split(".")[0], timm.list_models(), n=3)
+        instead = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"--from {TIMM}{name}: timm has no model of that name{instead}")
+    try:
+        model = timm.create_model(name, pretrained=True)
+    except Exception as error:  # of timm's own, of the net, of the hub
+        raise ValueError(f"--from {TIMM}{name}: timm cannot get its weights: {error}") from error
+    about = {key: list(model.pretrained_cfg[key]) for key in ("mean", "std")}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_checkpoint(file, model.state_dict(), about | {"localmim_version": __version__})
+    return file
 
 
 def start_from(start: Start, planned: Plan, folder: Path) -> str:
@@ -110,7 +148,7 @@ def start_from(start: Start, planned: Plan, folder: Path) -> str:
     cfg.data_preprocessor.update(seen_by(start.hints))
     difference = _difference(start, cfg, file, size)
     return (
-        f"Starting from {start.path}, {start.architecture}; features at step 0 are its own "
+        f"Starting from {start.name}, {start.architecture}; features at step 0 are its own "
         f"(to {difference:.0e})"
     )
 
@@ -124,7 +162,7 @@ def _difference(start: Start, cfg: Config, file: Path, size: tuple[int, int]) ->
     model = MODELS.build(settled.model | {"data_preprocessor": settled.data_preprocessor})
     state = read_checkpoint(file).state_dict
     if why := why_not_started(model, compare_state_dicts(state, model.state_dict())):
-        raise ValueError(f"--from {start.path} does not fill this encoder, {why}")
+        raise ValueError(f"--from {start.name} does not fill this encoder, {why}")
     model.load_state_dict(state, strict=False)
     model.eval()
     images = torch.randn(2, start.architecture.in_channels, *size)
@@ -135,7 +173,7 @@ def _difference(start: Start, cfg: Config, file: Path, size: tuple[int, int]) ->
     difference = float((ours - other).abs().max() / other.abs().max())
     if not difference < 1e-3:
         raise ValueError(
-            f"--from {start.path}: the encoder gives other features than its weights should "
+            f"--from {start.name}: the encoder gives other features than its weights should "
             f"(off by {difference:.0%}); convert it by hand and compare"
         )
     return difference

@@ -11,6 +11,7 @@ from .encoders import (
     EncoderKind,
     config_of,
     encoder_kind,
+    image_step,
     model_options,
 )
 from .pretraining import (
@@ -39,6 +40,7 @@ __all__ = [
     "encoder_kind",
     "finetuning_epochs",
     "image_size",
+    "image_step",
     "learning_rate",
     "length",
     "model_options",

@@ -1,5 +1,6 @@
 """Encoders and methods by the names that people call them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ class EncoderKind:
     Attributes:
         family: "vit", "swin", "resnet" or "convnext".
         size: its name in the family, as :class:`~localmim.checkpoints.Architecture` has it.
-        step: image sides are multiples of this, in pixels.
+        step: its outputs are of so many pixels, of which image sides are multiples.
         millions: of parameters.
         options: settings of a pre-training config of its family that make it this size.
     """
@@ -60,6 +61,9 @@ METHODS = {
     "greenmim": {"swin": "baselines/greenmim_swin-base-w7_8xb256-amp-coslr-800e_in1k.py"},
 }
 
+# The largest cell of its targets, which image sides are multiples of as well, in pixels.
+_CELLS = {"localmim": 32}
+
 # Decoders of a width that suits the encoder, where the config's are of a larger one.
 _DECODERS = {
     ("localmim", "vit-tiny"): {"model.neck.embed_dims": 128, "model.neck.num_heads": 4},
@@ -78,6 +82,11 @@ FINETUNING = {
 def model_options(method: str, name: str) -> dict[str, Any]:
     """Settings that make the config of a method one of an encoder."""
     return dict(ENCODERS[name].options) | _DECODERS.get((method, name), {})
+
+
+def image_step(method: str, kind: EncoderKind) -> int:
+    """Image sides are multiples of this, in pixels."""
+    return math.lcm(kind.step, _CELLS.get(method, 1))
 
 
 def encoder_kind(name: str) -> EncoderKind:

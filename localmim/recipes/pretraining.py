@@ -3,7 +3,7 @@
 import math
 
 from .choices import Choice, asked
-from .encoders import METHODS, EncoderKind, encoder_kind
+from .encoders import METHODS, EncoderKind, encoder_kind, image_step
 
 FEWEST_IMAGES = 16
 USUAL_SIZE, CPU_SIZE, LEAST_CELLS = 224, 96, 3  # pixels, pixels, cells a side
@@ -38,10 +38,11 @@ def encoder(method: str, gpus: int, given: str | None) -> Choice:
     return Choice("vit-tiny", "there is no GPU: the smallest")
 
 
-def image_size(kind: EncoderKind, side: int, gpus: int, given: int | None) -> Choice:
+def image_size(method: str, kind: EncoderKind, side: int, gpus: int, given: int | None) -> Choice:
     """The side of the square crops in pixels.
 
     Args:
+        method: that trains.
         kind: of encoder.
         side: the shorter one of the middle image, in pixels.
         gpus: how many there are.
@@ -50,21 +51,22 @@ def image_size(kind: EncoderKind, side: int, gpus: int, given: int | None) -> Ch
     Raises:
         ValueError: the user's size is no multiple of what the encoder needs.
     """
-    least = LEAST_CELLS * kind.step
+    step, what = image_step(method, kind), f"{method} of a {kind.family}"
+    least = math.ceil(LEAST_CELLS * kind.step / step) * step
     if given is not None:
-        if given % kind.step or given < least:
-            near = sorted({max(least, n * kind.step) for n in _neighbours(given / kind.step)})
+        if given % step or given < least:
+            near = sorted({max(least, n * step) for n in _neighbours(given / step)})
             raise ValueError(
-                f"--image-size {given}: a {kind.family} takes multiples of {kind.step} from "
+                f"--image-size {given}: {what} takes multiples of {step} from "
                 f"{least} on; the nearest: {' or '.join(map(str, near))}"
             )
         return asked(given)
     most = USUAL_SIZE if gpus else CPU_SIZE
-    fits = min(side, most) // kind.step * kind.step
+    fits = min(side, most) // step * step
     if fits < least:
-        return Choice(least, f"the smallest that a {kind.family} takes; images have {side} pixels")
+        return Choice(least, f"the smallest that {what} takes; images have {side} pixels")
     if side < most:
-        return Choice(fits, f"images have {side} pixels, a multiple of {kind.step} is needed")
+        return Choice(fits, f"images have {side} pixels, a multiple of {step} is needed")
     return Choice(fits, "usual" if gpus else "there is no GPU: small crops")
 
 
@@ -132,7 +134,7 @@ def length(
     """
     steps = math.ceil(images / batch)
     if epochs is not None:
-        return Choice(epochs * steps, f"{epochs} epochs, as you said")
+        return Choice(epochs * steps, f"{epochs} epoch{'s'[: epochs > 1]}, as you said")
     if minutes is not None:
         found = max(1, round(60 * minutes / seconds))
         return Choice(found, f"{minutes:g} minutes at {seconds:.3g} s a step, as you said")
@@ -144,8 +146,11 @@ def length(
 
 
 def warm_up(iterations: int) -> Choice:
-    """Iterations in which the learning rate rises."""
-    return Choice(max(1, round(WARM_UP * iterations)), f"{WARM_UP:.0%} of the training")
+    """Iterations in which the learning rate rises, 0 or two at least."""
+    found = round(WARM_UP * iterations)
+    if found < 2:
+        return Choice(0, "the training is too short for one")
+    return Choice(found, f"{WARM_UP:.0%} of the training")
 
 
 def learning_rate(configured: float, base_batch: int, batch: int, iterations: int) -> Choice:

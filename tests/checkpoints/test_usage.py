@@ -1,5 +1,6 @@
 """The call that is printed gives, from the file alone, what the training's own model computes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,17 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from PIL import Image
+from safetensors.torch import load_file
 from timm.data import create_transform, resolve_model_data_config
+from transformers import AutoImageProcessor, ViTConfig, ViTModel
 
 from localmim.analysis import load_encoder
-from localmim.checkpoints import convert_file, timm_call
+from localmim.checkpoints import convert_file, timm_call, transformers_preprocessor
 from localmim.checkpoints.usage import IMPORTS
 from localmim.engine import settle_image_size
 
 CONFIGS = Path(__file__).parents[2] / "configs/localmim"
+VIT = "localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py"
 MEAN, STD = [110.0, 120.0, 130.0], [50.0, 60.0, 70.0]
 
 
@@ -38,7 +42,7 @@ def trained(path, name, size):
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        ("localmim_vit-small-p16_1xb128-amp-coslr-200e_folder.py", 96),
+        (VIT, 96),
         ("localmim_swin-tiny-w7_1xb128-amp-coslr-200e_folder.py", 224),
         ("localmim_resnet50_1xb128-amp-coslr-200e_folder.py", 96),
     ],
@@ -65,6 +69,38 @@ def test_timm_computes_what_the_training_does(tmp_path, name, size):
     elif "swin" in name:
         theirs = theirs.permute(0, 3, 1, 2)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_transformers_computes_what_the_training_does(tmp_path):
+    """By the weights and the settings of its preprocessor, which lie in one folder."""
+    source = trained(tmp_path / "epoch_1.pth", VIT, 96)
+    file = tmp_path / "model.safetensors"
+    conversion, meta = convert_file(source, file, "transformers")
+    settings = transformers_preprocessor(conversion.architecture, meta)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
+    picture = np.random.default_rng(0).integers(0, 256, (80, 120, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    prepare = AutoImageProcessor.from_pretrained(tmp_path)
+    image = prepare(Image.open(tmp_path / "picture.png"), return_tensors="pt")["pixel_values"]
+    by_hand = Image.open(tmp_path / "picture.png").resize((96, 96), Image.Resampling.BICUBIC)
+    expected = (np.asarray(by_hand) - np.array(MEAN)) / np.array(STD)
+    np.testing.assert_allclose(image[0].permute(1, 2, 0), expected, atol=1e-5)
+    sizes = dict(hidden_size=384, num_attention_heads=6, intermediate_size=1536, image_size=96)
+    model = ViTModel(ViTConfig(layer_norm_eps=1e-6, **sizes), add_pooling_layer=False).eval()
+    model.load_state_dict(load_file(file))
+    with torch.no_grad():
+        theirs = model(image).last_hidden_state
+        ours = load_encoder(str(source)).backbone(image)[-1]
+    torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-4)
+
+
+def test_what_transformers_has_no_setting_for(tmp_path):
+    odd = timm.models.VisionTransformer(64, embed_dim=48, depth=1, num_heads=3, num_classes=0)
+    torch.save(odd.state_dict(), tmp_path / "odd.pth")
+    conversion, meta = convert_file(tmp_path / "odd.pth", tmp_path / "out.pth", "transformers")
+    assert transformers_preprocessor(conversion.architecture, meta) is None
+    seen = {"mean": [0.5] * 3, "std": [0.5] * 3, "colour_order": "BGR"}
+    assert transformers_preprocessor(conversion.architecture, seen) is None
 
 
 def test_unusual_sizes_have_no_name_there(tmp_path):

@@ -1,5 +1,6 @@
 """tools/convert.py as a user meets it. (Named apart from tests/checkpoints/test_convert.py.)"""
 
+import json
 import re
 import subprocess
 import sys
@@ -57,6 +58,22 @@ def test_says_what_it_saw_did_and_wrote(tmp_path, checkpoint):
     ):
         assert words in done.stdout, words
     assert [path.name for path in tmp_path.iterdir()] == ["vit.safetensors"]
+
+
+def test_transformers_gets_its_preprocessor_beside_the_weights(tmp_path):
+    cfg = "model = dict(backbone=dict(type='SparseViT', img_size=64))\n"
+    cfg += "data_preprocessor = dict(mean=[10.0, 20.0, 30.0], std=[40.0, 50.0, 60.0], to_rgb=True)"
+    state = MODELS.build(tiny.localmim()).state_dict()
+    torch.save({"state_dict": state, "meta": {"cfg": cfg}}, tmp_path / "a.pth")
+    file, beside = tmp_path / "out" / "a.safetensors", tmp_path / "out" / "preprocessor_config.json"
+    file.parent.mkdir()
+    assert f"Wrote {beside}" in call(tmp_path / "a.pth", file, "--to", "transformers").stdout
+    written = json.loads(beside.read_text())
+    assert written["size"] == {"height": 64, "width": 64}
+    assert written["image_mean"] == pytest.approx([10 / 255, 20 / 255, 30 / 255])
+    beside.write_text("mine")
+    done = call(tmp_path / "a.pth", file.with_name("b.safetensors"), "--to", "transformers")
+    assert f"{beside} is there and was left" in done.stdout and beside.read_text() == "mine"
 
 
 def test_help_names_every_kind():
