@@ -1,17 +1,19 @@
 """tools/convert.py as a user meets it. (Named apart from tests/checkpoints/test_convert.py.)"""
 
+import contextlib
 import json
 import re
-import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import tiny
 import torch
 from mmpretrain.registry import MODELS
-
-ROOT = Path(__file__).parents[2]
+from tool_main import main_of
 
 
 class Malicious:
@@ -24,14 +26,22 @@ class Malicious:
         return Path.touch, (self.path,)
 
 
-def call(*arguments, **kwargs):
-    return subprocess.run(
-        [sys.executable, "tools/convert.py", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        **kwargs,
-    )
+def call(*arguments):
+    """The tool in this process, which has imported it all: what it prints, and its end."""
+    out, err, code = StringIO(), StringIO(), 0
+    with (
+        mock.patch.object(sys, "argv", ["convert.py", *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main_of("convert")()
+        except SystemExit as ended:
+            code = ended.code or 0
+    if isinstance(code, str):  # which Python prints
+        err.write(f"{code}\n")
+        code = 1
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 @pytest.fixture(scope="module")
