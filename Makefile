@@ -4,6 +4,7 @@
 # make test STACK=openmmlab   the same on OpenMMLab's own packages, in an environment of its own
 # make test OPERATORS=compiled   the same with mmcv's operators compiled, in an environment of its own
 # make torture         install, kill trainings and damage files for a quarter of an hour
+# make docs            build the documentation site, work_dirs/site
 # make lint            install, run the linter and the format check
 STACK ?= onedl
 ifeq ($(filter $(STACK),onedl openmmlab),)
@@ -40,7 +41,7 @@ DEMO_DIR := work_dirs/demo
 DEMO_PHOTOS := $(addprefix data/photos/,coffee.png flower.jpg chelsea.png china.jpg camera.png astronaut.png)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo transfer-demo test torture lint clean
+.PHONY: help install demo transfer-demo test torture docs lint clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# //p' Makefile
@@ -86,6 +87,9 @@ torture: $(TEST_STAMP)
 	$(BIN)/python tools/gather_photos.py data/photos
 	OMP_NUM_THREADS=1 $(BIN)/python tests/interruptions.py data/photos --kills 30
 	OMP_NUM_THREADS=1 $(BIN)/python tests/checkpoints/fuzzing.py 50000
+
+docs: $(TEST_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: install
 	$(BIN)/ruff check .
