@@ -56,8 +56,8 @@ def labelled_folder(root: str | Path, limit: int) -> LabelledFolder:
 
     Raises:
         FileNotFoundError: the folder does not exist, or a class has no image.
-        ValueError: there are fewer than two classes, a class has one image only, or ``train`` and
-            ``val`` differ in their classes.
+        ValueError: there are fewer than two classes, or no subfolders, a class has one image only,
+            or ``train`` and ``val`` differ in their classes.
     """
     root = Path(root).expanduser()
     if not root.is_dir():
@@ -85,7 +85,10 @@ def labelled_folder(root: str | Path, limit: int) -> LabelledFolder:
 
 def _by_class(root: Path) -> dict[str, list[str]]:
     """Paths of the images of each class in an order that is drawn."""
-    data = CustomDataset(data_root=str(root), extensions=EXTENSIONS)
+    try:
+        data = CustomDataset(data_root=str(root), extensions=EXTENSIONS)
+    except RuntimeError as error:
+        raise ValueError(f"{root} holds no images in subfolders, one for each class") from error
     found: dict[str, list[str]] = {name: [] for name in data.CLASSES}
     for number in range(len(data)):
         info = data.get_data_info(number)

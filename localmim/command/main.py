@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from localmim.recipes import ENCODERS, METHODS, encoder_kind
+from localmim.recipes import ENCODERS, METHODS, config_of, encoder_kind, image_size
 from localmim.version import __version__
 
 EPILOG = """\
@@ -256,7 +256,18 @@ def _resumable(run: Callable[[], object], again: str) -> int:
     return 0
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what no data can change, before anything large is imported."""
+    if args.arch is None:
+        return
+    kind = encoder_kind(args.arch)
+    config_of(args.method, kind.family)
+    if args.image_size is not None:
+        image_size(args.method, kind, side=args.image_size, gpus=0, given=args.image_size)
+
+
 def _pretrain(args: argparse.Namespace) -> int:
+    _check(args)
     from localmim import pretrain
 
     return _resumable(lambda: pretrain(args.data, args.out, **_wishes(args)), args.again)
@@ -296,6 +307,7 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace) -> None:
+    _check(args)
     import tempfile
 
     from .planning import Wishes

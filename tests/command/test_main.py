@@ -1,6 +1,8 @@
 """Mistakes are told in one line, before work begins."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 import timm
@@ -87,7 +89,26 @@ def test_mistakes_of_other_commands(tmp_path, capsys, folder, labelled):
         assert "a.pth" in told(capsys, command, labelled, tmp_path / "a.pth", *after)
     for command in ("knn", "finetune"):
         assert "missing.pth is no file" in told(capsys, command, labelled, "missing.pth")
-        assert "my photos" in told(capsys, command, folder, tmp_path / "a.pth")  # no classes
+        said = told(capsys, command, folder, tmp_path / "a.pth")
+        assert "my photos holds no images in subfolders, one for each class" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--arch", "resnet50", "--method", "greenmim"],
+        ["--arch", "swin-tiny", "--image-size", "100"],
+        ["--arch", "vit-smal"],
+        ["--minutes", "0"],
+    ],
+)
+def test_what_no_data_can_change_is_told_at_once(folder, arguments):
+    """Before torch is imported."""
+    code = "import sys; sys.modules['torch'] = None; from localmim.command.main import main\n"
+    code += f"sys.exit(main({['pretrain', str(folder), *arguments]}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode in (1, 2) and done.stderr.startswith("error: "), done.stderr
+    assert "torch" not in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_traceback_where_one_is_wanted(tmp_path, folder):
