@@ -9,13 +9,17 @@ from mmengine.dist import is_main_process
 from mmengine.registry import HOOKS
 from torch import Tensor
 
+from localmim.checkpoints import load_from_file
 from localmim.data.unusable import UnusableImage
+from localmim.durable import written_aside
 from localmim.engine.image_size import training_steps
 
 from .labelled import balanced_accuracy, knn_scores, labelled_folder, linear_scores, pooled
 from .looking import LookingHook
 from .probe import BATCH, training_size, usable
 from .whole_images import preprocessed, whole_image_pipeline
+
+BEST, SCORE = "best_probe.pth", "linear_probe"  # file, and entry of its meta
 
 
 @HOOKS.register_module()
@@ -37,6 +41,8 @@ class OnlineProbeHook(LookingHook):
         interval: epochs or iterations between looks.
         by_epoch: which of both.
         images: that are used at most, evenly over the classes.
+        keep_best: keep the model with the best linear probe of its last tap so far, without the
+            optimiser, as ``best_probe.pth`` in the work folder.
 
     Raises:
         FileNotFoundError: there is no such folder, or a class has no image.
@@ -44,15 +50,24 @@ class OnlineProbeHook(LookingHook):
     """
 
     def __init__(
-        self, data_root: str | Path, interval: int = 1, by_epoch: bool = True, images: int = 1000
+        self,
+        data_root: str | Path,
+        interval: int = 1,
+        by_epoch: bool = True,
+        images: int = 1000,
+        keep_best: bool = False,
     ) -> None:
         super().__init__(interval, by_epoch, images)
+        self.keep_best, self._best = keep_best, 0.0
         self.folder = labelled_folder(data_root, images)
 
     def prepare(self, runner) -> None:
         self._seen = time.perf_counter()
         if not is_main_process():
             return
+        kept = Path(runner.work_dir, BEST)
+        if self.keep_best and runner._resume and kept.exists():
+            self._best = load_from_file(kept)["meta"][SCORE]
         pipeline = whole_image_pipeline(training_steps(runner.cfg)[0], training_size(runner))
         parts = (self.folder.train, self.folder.val)
         self._parts = [
@@ -80,6 +95,11 @@ class OnlineProbeHook(LookingHook):
         }
         scalars = {f"probe/{k}_tap_{n}": x for k, of in found.items() for n, x in enumerate(of)}
         runner.visualizer.add_scalars(scalars, step=step)
+        if self.keep_best and found["linear"][-1] > self._best:
+            self._best = float(found["linear"][-1])
+            meta = {"cfg": runner.cfg.pretty_text, "iter": step, SCORE: self._best}
+            with written_aside(Path(runner.work_dir, BEST)) as aside:
+                torch.save({"state_dict": self.model.state_dict(), "meta": meta}, aside)
         now = time.perf_counter()
         share, self._seen = (now - begun) / (now - self._seen), now
         knn, linear = (", ".join(f"{x:.1%}" for x in of) for of in found.values())

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 import torchvision
 
+from localmim import recipes
 from localmim.data.cropping import LoadRandomResizedCrop
 from localmim.data.listing import list_files
 from localmim.data.survey import survey
@@ -21,7 +22,10 @@ from localmim.operators import StandIn
 from localmim.stack import INSTALL, STACKS, check_stack, installed_versions
 from localmim.version import __version__
 
-READ, SLOW_MS = 64, 30.0
+from .machine import this_machine
+from .planning import Wishes, plan
+
+READ = 64
 # Libraries beside, and what they are for.
 OPTIONAL = {
     "timm": "to run exported encoders",
@@ -113,7 +117,17 @@ def _folder(data: str) -> Iterator[Finding]:
         except UnusableImage:
             continue
     took = 1000 * (time.perf_counter() - begun) / max(1, count)
+    yield Finding("reading", f"{took:.1f} ms an image and worker")
+    if found.images < recipes.pretraining.FEWEST_IMAGES:
+        return
+    planned = plan(Wishes(data), found, this_machine(), lambda _: None)
+    chosen = {name: choice.value for name, choice in planned.choices.items()}
+    step = planned.seconds / chosen["iterations"]
+    needed = chosen["batch"] * chosen["devices"] / step
+    workers = chosen["workers"] * chosen["devices"]
+    read = 1000 * workers / took
     fix = ""
-    if took > SLOW_MS:
+    if read < needed:
         fix = "store them smaller (512 pixels are enough), or as shards: tools/make_shards.py"
-    yield Finding("reading", f"{took:.1f} ms an image, {1000 / took:.0f} a second and worker", fix)
+    words = f"{needed:.0f} images a second ({chosen['encoder']}, {chosen['image size']} pixels)"
+    yield Finding("training", f"{words}; {workers} worker(s) read {read:.0f}", fix)

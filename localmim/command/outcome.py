@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from localmim.analysis import load_encoder
+from localmim.analysis.online_probe import BEST
 from localmim.checkpoints import convert_file, timm_call, timm_vectors
 from localmim.checkpoints.usage import IMPORTS
 from localmim.durable import written_aside
@@ -23,6 +24,7 @@ METRICS, REPORT = "metrics.jsonl", "report.html"
 # Of encoders that timm does not have.
 LOADED = """\
 from localmim.analysis import load_encoder
+from localmim.analysis.online_probe import BEST
 
 model = load_encoder({!r})
 vectors = model.vectors(images)  # model.read(["image.png", ...])"""
@@ -126,6 +128,8 @@ def _run(found: Outcome, family: str) -> str:
 
 
 def _commands(found: Outcome) -> dict[str, str]:
+    """To go on, by what they are for."""
+    dialect = found.encoder.stem.removeprefix("encoder_")
     data = json.loads((found.folder / "run.json").read_text())["wishes"]["data"]
     folder, weights = found.folder, str(found.checkpoint)
     commands = {
@@ -133,6 +137,9 @@ def _commands(found: Outcome) -> dict[str, str]:
         "Embed": ["embed", data, weights, folder / "features.npy"],
         "k-NN": ["knn", "LABELLED_FOLDER", weights],
         "Finetune": ["finetune", "LABELLED_FOLDER", weights],
-        "Convert": ["convert", weights, "OUT.safetensors", "--to", "mmseg"],
+        "Segment": ["convert", weights, "OUT.pth", "--to", "mmseg"],
+        "Detect": ["convert", weights, "OUT.pth", "--to", "mmdet"],
     }
+    if (best := folder / BEST).exists():
+        commands["Best"] = ["convert", best, folder / "encoder_best.safetensors", "--to", dialect]
     return {name: shlex.join(["localmim", *map(str, words)]) for name, words in commands.items()}

@@ -273,7 +273,7 @@ def _runtime(cfg: Config, wishes: Wishes, iterations: int) -> dict[str, Any]:
     if wishes.val is not None:
         root = str(Path(wishes.val).expanduser().absolute())
         looks = dict(by_epoch=False, interval=every(SAVED))
-        hooks.append(dict(type="OnlineProbeHook", data_root=root, **looks))
+        hooks.append(dict(type="OnlineProbeHook", data_root=root, keep_best=True, **looks))
     return {
         "custom_hooks": [*hooks, dict(type="ProgressBarHook")],
         "default_hooks.logger": dict(interval=every(100, 1), log_metric_by_epoch=False),

@@ -67,6 +67,7 @@ def assert_equal(found, expected):
         ("convnext", "RGB", "timm"),
         ("convnext", "BGR", "timm"),
         ("a2mim vit", "BGR", "mmpretrain"),
+        ("lomar", "BGR", "localmim"),
     ],
 )
 def test_exports_see_what_the_training_did(tmp_path, files, kind, order, dialect):

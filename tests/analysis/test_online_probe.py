@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 from runs import config, logs, run, state
 
+from localmim.analysis import online_probe
+from localmim.checkpoints import load_from_file
+
 pytestmark = pytest.mark.usefixtures("on_the_cpu")
 
 
@@ -27,7 +30,8 @@ def labelled(tmp_path_factory):
 
 def probed(work_dir, photo_folder, labelled, kind, **changes):
     cfg = config(work_dir, photo_folder, kind, **changes)
-    cfg.custom_hooks.append(dict(type="OnlineProbeHook", data_root=str(labelled), interval=2))
+    hook = dict(type="OnlineProbeHook", data_root=str(labelled), interval=2, keep_best=True)
+    cfg.custom_hooks.append(hook)
     return cfg
 
 
@@ -41,6 +45,13 @@ def test_taps_are_probed(tmp_path, photo_folder, labelled, kind, taps):
     for row in found:
         values = [row[f"probe/{what}_tap_{n}"] for what in ("knn", "linear") for n in range(taps)]
         assert all(0.4 <= value <= 1 for value in values) and max(values) > 0.6
+    kept = load_from_file(tmp_path / "run" / "best_probe.pth")
+    scores = {row["step"]: row[f"probe/linear_tap_{taps - 1}"] for row in found}
+    best = max(scores, key=scores.get)
+    assert (kept["meta"]["iter"], kept["meta"]["linear_probe"]) == (best, scores[best])
+    if best == 8:  # the last, of which there is a checkpoint
+        last = state(tmp_path / "run" / "epoch_4.pth")
+        assert all(tensor.equal(last[name]) for name, tensor in kept["state_dict"].items())
     assert len(re.findall(r"chance is 50.0%\): nearest neighbours", logs(tmp_path / "run"))) == 2
 
 
@@ -63,3 +74,25 @@ def test_a_class_without_a_readable_image_is_an_error(tmp_path, photo_folder, la
         (broken / "fine" / f"{number}.png").write_bytes(picture)
     with pytest.raises(ValueError, match="too few images of the class none can be read"):
         run(probed(tmp_path / "run", photo_folder, broken, "vit"))
+
+
+def test_the_best_is_kept_over_restarts(tmp_path, photo_folder, labelled, monkeypatch):
+    """Of scores that are given: 0.7 and 0.9; from the middle on again 0.8, and again 0.95."""
+    given = iter([0.7, 0.9, 0.8, 0.95])
+    for name in ("linear_scores", "knn_scores"):
+        monkeypatch.setattr(online_probe, name, lambda *_, name=name: name)
+    monkeypatch.setattr(
+        online_probe,
+        "balanced_accuracy",
+        lambda votes, _: next(given) if votes == "linear_scores" else 0.5,
+    )
+    found, work = [], tmp_path / "run"
+    for again in (False, True, True):
+        none = {"train_dataloader.num_workers": 0}
+        cfg = probed(work, photo_folder, labelled, "lomar", **none)
+        if again:
+            cfg.resume, cfg.load_from = True, str(work / "epoch_2.pth")
+        run(cfg)
+        meta = load_from_file(work / "best_probe.pth")["meta"]
+        found.append((meta["iter"], meta["linear_probe"]))
+    assert found == [(8, 0.9), (8, 0.9), (8, 0.95)]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import timm
+import tiny
 import torch
 from mmpretrain.registry import MODELS
 
@@ -50,6 +51,20 @@ def test_the_head_and_the_encoder_fit_the_weights(tmp_path, labelled, name):
     assert [
         step.type for step in cfg.val_dataloader.dataset.pipeline if step.get("crop_size") == size
     ]
+
+
+def test_lomars_encoder_keeps_its_relative_positions(tmp_path, labelled):
+    state = MODELS.build(tiny.OTHERS["lomar"]()).state_dict()
+    table = "layers.0.attn.irpe.table"
+    state[f"backbone.{table}"].normal_()
+    cfg = f"model = dict(backbone={tiny.OTHERS['lomar']()['backbone']!r})"
+    torch.save({"state_dict": state, "meta": {"cfg": cfg}}, tmp_path / "a.pth")
+    cfg = finetune_config(labelled_folder(labelled, 1000), tmp_path / "a.pth", tmp_path)
+    classifier = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
+    classifier.init_weights()
+    loaded = classifier.backbone.state_dict()
+    assert torch.equal(loaded[table], state[f"backbone.{table}"])
+    assert classifier.extract_feat(torch.randn(1, 3, 64, 64))[-1].shape == (1, 32)
 
 
 @pytest.mark.usefixtures("on_the_cpu")
