@@ -32,7 +32,7 @@ def python(*arguments):
         "import localmim; dir(localmim); localmim.__version__",
         "import localmim; hasattr(localmim, 'nothing')",
         "import localmim.recipes",
-        "import localmim.command.main as m; m.parser().parse_args(['config', '.'])",
+        "import localmim.command.main as m; m.parser(m.RUNS).parse_args(['config', '.'])",
     ],
 )
 def test_nothing_large_is_imported(code):

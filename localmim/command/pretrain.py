@@ -19,8 +19,8 @@ from localmim.durable import written_aside
 from localmim.engine.launch import build_runner
 from localmim.engine.preemption import SIGNALS, Preempted
 
+from .arguments import TIMM
 from .machine import this_machine
-from .main import TIMM
 from .outcome import Outcome, finish
 from .places import brought
 from .planning import Plan, Wishes, plan

@@ -27,7 +27,7 @@ from localmim.engine import settle_image_size
 from localmim.recipes import ENCODERS
 from localmim.version import __version__
 
-from .main import TIMM
+from .arguments import TIMM
 from .planning import Plan, Wishes
 
 FILE = "start.pth"

@@ -14,7 +14,8 @@ from unittest import mock
 
 import pytest
 
-from localmim.command import main as command
+from localmim.command import arguments as command
+from localmim.command.main import RUNS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -95,7 +96,7 @@ def test_commands_of_the_documentation_are_understood(monkeypatch):
                 _parse(ROOT / "tools" / command.TOOLS[words[1]][0], words[2:], f"{page}: {line}")
                 continue
             try:
-                command.parser().parse_args(words[1:])
+                command.parser(RUNS).parse_args(words[1:])
             except SystemExit:
                 pytest.fail(f"{page}: {line}")
     assert found > 8
