@@ -19,6 +19,13 @@ from .report import write_report
 from .starting import FILE as START
 
 DIALECTS = ("timm", "mmpretrain", "localmim")  # the first that has a place for all weights
+# What segmentation and detection configs of a family start from.
+DOWNSTREAM = {
+    "vit": {"Segment": "mmseg-mae", "Detect": "mmpretrain"},
+    "swin": {"Segment": "mmseg", "Detect": "mmdet"},
+    "resnet": {"Segment": "mmpretrain", "Detect": "mmdet"},
+    "convnext": {"Segment": "mmpretrain", "Detect": "mmpretrain"},
+}
 METRICS, REPORT = "metrics.jsonl", "report.html"
 
 # Of encoders that timm does not have.
@@ -43,6 +50,7 @@ class Outcome:
         folder: of everything.
         checkpoint: of the whole model, to resume from and to draw with.
         encoder: alone, for the library that it names.
+        family: of the encoder, as :class:`~localmim.checkpoints.Architecture` has it.
         snippet: Python that uses it, which has been run: timm's where timm has the model.
         checked: what running it showed.
         report: the page.
@@ -52,6 +60,7 @@ class Outcome:
     folder: Path
     checkpoint: Path
     encoder: Path
+    family: str
     snippet: str = ""
     checked: str = ""
     report: Path = Path()
@@ -91,7 +100,7 @@ def _export(folder: Path, checkpoint: Path) -> Outcome:
             if dialect == DIALECTS[-1]:
                 raise
             continue
-        found = Outcome(folder, checkpoint, encoder)
+        found = Outcome(folder, checkpoint, encoder, conversion.architecture.family)
         if dialect == "timm":
             call = timm_call(conversion.architecture, meta, encoder)
             if call is not None:
@@ -137,9 +146,9 @@ def _commands(found: Outcome) -> dict[str, str]:
         "Embed": ["embed", data, weights, folder / "features.npy"],
         "k-NN": ["knn", "LABELLED_FOLDER", weights],
         "Finetune": ["finetune", "LABELLED_FOLDER", weights],
-        "Segment": ["convert", weights, "OUT.pth", "--to", "mmseg"],
-        "Detect": ["convert", weights, "OUT.pth", "--to", "mmdet"],
     }
+    for purpose, to in DOWNSTREAM[found.family].items() if dialect != DIALECTS[-1] else ():
+        commands[purpose] = ["convert", weights, "OUT.pth", "--to", to]
     if (best := folder / BEST).exists():
         commands["Best"] = ["convert", best, folder / "encoder_best.safetensors", "--to", dialect]
     return {name: shlex.join(["localmim", *map(str, words)]) for name, words in commands.items()}

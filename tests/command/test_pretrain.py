@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -116,6 +117,9 @@ def test_what_comes_after(journey, folder, labelled, tmp_path, capsys):
     assert "By chance: 50.0%" in capsys.readouterr().out
     localmim.embed(folder, outcome.encoder, tmp_path / "a.npy", workers=0)
     assert np.load(tmp_path / "a.npy").shape == (24, 192)
+    for name in ("Segment", "Detect", "Best"):
+        _, _, source, _, _, dialect = shlex.split(outcome.commands[name])
+        localmim.convert(source, tmp_path / f"{name}.pth", dialect)
     with pytest.raises(ValueError, match="holds another training already"):
         localmim.pretrain(str(folder), _with(tmp_path / "other", "a.pth"), **BRIEF)
 
