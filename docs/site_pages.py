@@ -38,7 +38,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"{picture}[{text}]({target})"
         source = os.path.normpath(PurePosixPath(here).parent / path)
         to = _page_of(source)
-        if files.get_file_from_path(to) is None or to.endswith(".ipynb"):
+        if files.get_file_from_path(to) is None or to.endswith((".ipynb", ".json")):
             return text if text.startswith("`") else f"{text} (`{source}`)"
         way = os.path.relpath(to, PurePosixPath(page.file.src_uri).parent)
         return f"{picture}[{text}]({way}{'#' + anchor if anchor else ''})"
