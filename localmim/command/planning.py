@@ -1,7 +1,7 @@
 """From a folder of images to the config of a pre-training."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Wishes:
         batch: images a step on each device.
         devices: processes that train.
         weights: file to start from, or "timm:NAME".
+        patch_size: of the weights' ViT in pixels; nobody else says it.
         val: labelled folder.
         seed: of everything random.
         settings: of the config, which override what was chosen.
@@ -63,6 +64,7 @@ class Wishes:
     val: str | None = None
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    patch_size: int | None = None
 
     def check(self) -> None:
         """Refuse what can be refused without a look at the data.
@@ -137,6 +139,8 @@ def plan(wishes: Wishes, found: Survey, machine: Machine, say: Callable[[str], N
         raise ValueError(f"--devices {devices}: this machine has {machine.gpus} GPU(s)")
     choices["encoder"] = recipes.encoder(wishes.method, machine.gpus, wishes.arch)
     kind = recipes.encoder_kind(choices["encoder"].value)
+    if wishes.patch_size is not None:
+        kind = replace(kind, step=wishes.patch_size)
     config = config_file(recipes.config_of(wishes.method, kind.family))
     size = recipes.image_size(wishes.method, kind, found.side, machine.gpus, wishes.image_size)
     choices["image size"] = size
@@ -149,9 +153,7 @@ def plan(wishes: Wishes, found: Survey, machine: Machine, say: Callable[[str], N
     choices["workers"] = unless_set("workers", reading)
     cfg = Config.fromfile(config)
     configured = cfg.optim_wrapper.optimizer.lr, cfg.auto_scale_lr.base_batch_size
-    cfg.merge_from_dict(
-        {**_model(wishes.method, choices), **_data(wishes, choices, found, machine)}
-    )
+    cfg.merge_from_dict({**_model(wishes, choices), **_data(wishes, choices, found, machine)})
     tried = {k: v for k, v in wishes.settings.items() if k.split(".")[0] not in UNTRIED}
     cfg.merge_from_dict(tried)
     say("trying the speed ...")
@@ -181,8 +183,11 @@ def _channels(wishes: Wishes, found: Survey) -> Choice:
     return Choice(3, why)
 
 
-def _model(method: str, choices: Mapping[str, Choice]) -> dict[str, Any]:
-    options = recipes.model_options(method, choices["encoder"].value)
+def _model(wishes: Wishes, choices: Mapping[str, Choice]) -> dict[str, Any]:
+    options = recipes.model_options(wishes.method, choices["encoder"].value)
+    if wishes.patch_size is not None and wishes.method == "mae":
+        options["model.backbone.patch_size"] = wishes.patch_size
+        options["model.target_generator.patch_sizes"] = (wishes.patch_size,)
     if choices["channels"].value == 1:
         options["model.backbone.in_channels"] = 1
     if "windows" in choices:

@@ -17,7 +17,7 @@ from localmim.analysis.labelled import pooled
 from localmim.checkpoints import (
     build_encoder,
     compare_state_dicts,
-    convert_file,
+    convert,
     read_checkpoint,
     why_not_started,
     write_checkpoint,
@@ -31,6 +31,9 @@ from .arguments import TIMM
 from .planning import Plan, Wishes
 
 FILE = "start.pth"
+PATCHES = (16, 14)  # of ViTs, in pixels: the usual, DINOv2's
+# The layer before a scale, by the end of the scale's name.
+_SCALED = {".ls1.gamma": ".attn.proj", ".ls2.gamma": ".mlp.fc2"}
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,13 @@ class Start:
     """Weights to start from.
 
     Attributes:
-        path: of their file.
         name: that the user gave, of the file or of timm's model.
-        state: the tensors by name.
+        state: the tensors by name, layer scale within the weights.
         hints: what the file says besides.
         architecture: that they are of.
         arch: the name of that encoder here.
     """
 
-    path: str
     name: str
     state: Mapping[str, Tensor]
     hints: Mapping[str, Any]
@@ -63,22 +64,23 @@ class Start:
         """
         path = str(timm_weights(name.removeprefix(TIMM))) if name.startswith(TIMM) else name
         found = read_checkpoint(Path(path).expanduser())
+        state = without_layer_scale(found.state_dict)
         try:
-            _, architecture = build_encoder(found.state_dict, hints=found.hints)
+            _, architecture = build_encoder(state, hints=found.hints)
         except ValueError as error:
             raise ValueError(f"--from {name}: {error}") from error
         names = [
             arch
             for arch, kind in ENCODERS.items()
             if (kind.family, kind.size) == (architecture.family, architecture.name)
-            and architecture.patch_size in (None, 4, 16)
+            and architecture.patch_size in (None, 4, *PATCHES)
         ]
         if not names:
             raise ValueError(
                 f"--from {name} holds a {architecture}, which no recipe here is for: there are "
                 f"{', '.join(ENCODERS)}"
             )
-        return cls(path, name, found.state_dict, found.hints, architecture, names[0])
+        return cls(name, state, found.hints, architecture, names[0])
 
     def fitting(self, wishes: Wishes) -> Wishes:
         """The wishes, with the encoder that the weights are of.
@@ -95,7 +97,33 @@ class Start:
             raise ValueError(
                 f"--channels {wishes.channels}: {self.name} takes {self.architecture.in_channels}"
             )
-        return replace(wishes, arch=self.arch, channels=self.architecture.in_channels)
+        patch = self.architecture.patch_size if self.architecture.family == "vit" else None
+        if patch not in (None, PATCHES[0]) and wishes.method != "mae":
+            raise ValueError(
+                f"--method {wishes.method}: {self.name} has patches of {patch} pixels, which "
+                "--method mae goes on with"
+            )
+        channels = self.architecture.in_channels
+        return replace(wishes, arch=self.arch, channels=channels, patch_size=patch)
+
+
+def without_layer_scale(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights named as timm's and DINOv2's, with each layer scale within the layer before it.
+
+    The features stay the same: a scale multiplies the outputs of a linear layer. The token of
+    DINOv2 for hidden patches goes, which an encoder of whole images has no use for.
+    """
+    found = dict(state)
+    for name, gamma in state.items():
+        for end, layer in _SCALED.items():
+            stem = name.removesuffix(end) + layer
+            if name.endswith(end) and {f"{stem}.weight", f"{stem}.bias"} <= state.keys():
+                found[f"{stem}.weight"] = state[f"{stem}.weight"] * gamma[:, None]
+                found[f"{stem}.bias"] = state[f"{stem}.bias"] * gamma
+                del found[name]
+    if len(found) < len(state):
+        found.pop("mask_token", None)
+    return found
 
 
 def timm_weights(name: str) -> Path:
@@ -143,7 +171,8 @@ def start_from(start: Start, planned: Plan, folder: Path) -> str:
     cfg, size = planned.cfg, (planned.choices["image size"].value,) * 2
     file = folder / FILE
     positions = size if start.architecture.family == "vit" else None
-    convert_file(start.path, file, "localmim", image_size=positions, overwrite=True)
+    converted = convert(start.state, "localmim", image_size=positions, hints=start.hints)
+    write_checkpoint(file, converted.state_dict, converted.architecture.metadata())
     cfg.load_from = str(file.absolute())
     cfg.data_preprocessor.update(seen_by(start.hints))
     difference = _difference(start, cfg, file, size)

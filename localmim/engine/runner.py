@@ -2,8 +2,10 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from datetime import timedelta
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -269,7 +271,8 @@ class LocalMIMRunner(ModelSetup):
                 with other settings; when testing, the model lacks anything; when training from
                 weights, the encoder lacks anything.
         """
-        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        with redirect_stdout(StringIO()):  # what is printed of the fit is said here, once
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         state_dict = checkpoint.get("state_dict", checkpoint)
         # mmengine drops the prefix of a distributed wrapper.
         state_dict = {name.removeprefix("module."): x for name, x in state_dict.items()}
@@ -292,5 +295,7 @@ class LocalMIMRunner(ModelSetup):
         why_not = why_not_started if training else why_not_whole
         if what := why_not(self.bare_model, report):
             raise ValueError(f"{filename} is not of the model of this config, {what}: {report}")
-        if training and not report.complete:
+        if training and (report.unexpected or report.mismatched):
             self.logger.warning(f"Of {filename} not all is used: {report}")
+        elif training and report.missing:
+            self.logger.info(f"Parts begin at random that {filename} does not have: {report}")

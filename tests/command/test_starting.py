@@ -3,12 +3,15 @@
 import pytest
 import timm
 import torch
+from mmpretrain.registry import MODELS
 from safetensors.torch import save_file
 
+from localmim.checkpoints import load_from_file
 from localmim.command.machine import Machine
 from localmim.command.planning import Wishes, plan
 from localmim.command.starting import Start, start_from
 from localmim.data.survey import survey
+from localmim.engine import settle_image_size
 
 CPU = Machine(0, 2, "no GPU, 2 cores", ("float32", "there is no GPU"))
 
@@ -71,17 +74,12 @@ def test_an_encoder_that_gives_other_features_is_refused(tmp_path, folder, monke
     """As a wrong conversion would."""
     from localmim.command import starting
 
-    usual = starting.convert_file
+    usual = starting.write_checkpoint
 
-    def wrong(source, out, *args, **kwargs):
-        found = usual(source, out, *args, **kwargs)
-        content = torch.load(out, weights_only=True)
-        state = content.get("state_dict", content)
-        state["backbone.ln1.weight"] *= 2
-        torch.save(content, out)
-        return found
+    def wrong(path, state, meta):
+        usual(path, state | {"backbone.ln1.weight": 2 * state["backbone.ln1.weight"]}, meta)
 
-    monkeypatch.setattr(starting, "convert_file", wrong)
+    monkeypatch.setattr(starting, "write_checkpoint", wrong)
     file = weights(tmp_path / "source.pth", img_size=64)
     with pytest.raises(ValueError, match="the encoder gives other features than its weights"):
         begin(folder, tmp_path / "out", file, image_size=64)
@@ -117,3 +115,33 @@ def test_models_that_timm_does_not_give(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="resnet50: timm cannot get its weights: no route to host"):
         Start.of("timm:resnet50")
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_dinov2s_patches_and_layer_scale(tmp_path, folder):
+    """MAE goes on with patches of 14 pixels; timm's own features with the scales in their place."""
+    sizes = dict(img_size=98, patch_size=14, init_values=1.0, num_classes=0)
+    model = timm.create_model("vit_tiny_patch16_224", **sizes).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("gamma"):
+            parameter.data = torch.rand_like(parameter) + 0.2
+    file = str(tmp_path / "dinov2.pth")
+    torch.save(model.state_dict() | {"mask_token": torch.zeros(1, 192)}, file)
+    with pytest.raises(ValueError, match="patches of 14 pixels, which --method mae goes"):
+        begin(folder, tmp_path / "none", file)
+    planned, said = begin(folder, tmp_path / "out", file, method="mae", image_size=98)
+    assert "features at step 0 are its own" in said
+    settle_image_size(planned.cfg)
+    ours = MODELS.build(planned.cfg.model)
+    state = load_from_file(planned.cfg.load_from)["state_dict"]
+    assert all(name.startswith("neck.") for name in ours.load_state_dict(state, strict=False)[0])
+    images = torch.randn(2, 3, 98, 98)
+    ours.eval()
+    with torch.no_grad():
+        found, expected = ours.backbone(images)[-1], model.forward_features(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert all(loss.isfinite() for loss in ours.loss(images).values())
+    # Positions of another size, as of all ViTs.
+    begin(folder, tmp_path / "smaller", file, method="mae", image_size=70)
+    torch.save(model.state_dict() | {"register_tokens": torch.zeros(1, 4, 192)}, file)
+    with pytest.raises(ValueError, match="register_tokens"):
+        begin(folder, tmp_path / "registers", file, method="mae")
