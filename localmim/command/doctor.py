@@ -15,7 +15,7 @@ import torchvision
 from localmim import recipes
 from localmim.data.cropping import LoadRandomResizedCrop
 from localmim.data.listing import list_files
-from localmim.data.survey import survey
+from localmim.data.survey import Survey, survey
 from localmim.data.unlabelled import EXTENSIONS
 from localmim.data.unusable import UnusableImage
 from localmim.operators import StandIn
@@ -23,7 +23,8 @@ from localmim.stack import INSTALL, STACKS, check_stack, installed_versions
 from localmim.version import __version__
 
 from .machine import this_machine
-from .planning import Wishes, plan
+from .planning import plan
+from .wishes import Wishes
 
 READ = 64
 # Libraries beside, and what they are for.
@@ -107,6 +108,14 @@ def _folder(data: str) -> Iterator[Finding]:
     found = survey(data)
     fix = f"unusable, e.g. {found.unusable[0]}" if found.unusable else ""
     yield Finding("images", str(found), fix)
+    took = _milliseconds_to_read(data)
+    yield Finding("reading", f"{took:.1f} ms an image and worker")
+    if found.images >= recipes.pretraining.FEWEST_IMAGES:
+        yield _training(data, found, took)
+
+
+def _milliseconds_to_read(data: str) -> float:
+    """Of an image, the mean of some."""
     names = list_files(data, lambda name: name.lower().endswith(EXTENSIONS))[:READ]
     read = LoadRandomResizedCrop(224, crop_ratio_range=(0.2, 1.0))
     begun, count = time.perf_counter(), 0
@@ -116,10 +125,11 @@ def _folder(data: str) -> Iterator[Finding]:
             count += 1
         except UnusableImage:
             continue
-    took = 1000 * (time.perf_counter() - begun) / max(1, count)
-    yield Finding("reading", f"{took:.1f} ms an image and worker")
-    if found.images < recipes.pretraining.FEWEST_IMAGES:
-        return
+    return 1000 * (time.perf_counter() - begun) / max(1, count)
+
+
+def _training(data: str, found: Survey, took: float) -> Finding:
+    """Whether images are read as fast as they are trained with, ``took`` milliseconds each."""
     planned = plan(Wishes(data), found, this_machine(), lambda _: None)
     chosen = {name: choice.value for name, choice in planned.choices.items()}
     step = planned.seconds / chosen["iterations"]
@@ -130,4 +140,4 @@ def _folder(data: str) -> Iterator[Finding]:
     if read < needed:
         fix = "store them smaller (512 pixels are enough), or as shards: tools/make_shards.py"
     words = f"{needed:.0f} images a second ({chosen['encoder']}, {chosen['image size']} pixels)"
-    yield Finding("training", f"{words}; {workers} worker(s) read {read:.0f}", fix)
+    return Finding("training", f"{words}; {workers} worker(s) read {read:.0f}", fix)

@@ -83,7 +83,7 @@ def _check(args: argparse.Namespace) -> None:
         return
     kind = encoder_kind(args.arch)
     config_of(args.method, kind.family)
-    if args.image_size is not None:
+    if args.image_size is not None and args.weights is None:  # whose patches may be others
         image_size(args.method, kind, side=args.image_size, gpus=0, given=args.image_size)
 
 
@@ -131,8 +131,8 @@ def _config(args: argparse.Namespace) -> None:
     _check(args)
     import tempfile
 
-    from .planning import Wishes
     from .pretrain import prepare
+    from .wishes import Wishes
 
     wishes = Wishes(args.data, **_wishes(args))
     wishes.check()

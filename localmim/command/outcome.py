@@ -31,7 +31,6 @@ METRICS, REPORT = "metrics.jsonl", "report.html"
 # Of encoders that timm does not have.
 LOADED = """\
 from localmim.analysis import load_encoder
-from localmim.analysis.online_probe import BEST
 
 model = load_encoder({!r})
 vectors = model.vectors(images)  # model.read(["image.png", ...])"""
@@ -106,29 +105,24 @@ def _export(folder: Path, checkpoint: Path) -> Outcome:
             if call is not None:
                 imports = IMPORTS if "partial(" in call else "import timm\n"
                 found.snippet = TIMMS.format(imports, call, timm_vectors(conversion.architecture))
-                found.checked = _run(found, conversion.architecture.family)
+                found.checked = _run(found, by_timm=True)
                 return found
         found.snippet = LOADED.format(str(encoder))
-        found.checked = _run(found, "")
+        found.checked = _run(found, by_timm=False)
         return found
     raise AssertionError("unreachable")
 
 
 @torch.no_grad()
-def _run(found: Outcome, family: str) -> str:
-    """Run the snippet, and compare the vectors that it gives with the training's.
-
-    Args:
-        found: what came of it.
-        family: of timm's model, "" where it is not timm's.
-    """
-    if family and find_spec("timm") is None:
+def _run(found: Outcome, by_timm: bool) -> str:
+    """Run the snippet, and compare the vectors that it gives with the training's."""
+    if by_timm and find_spec("timm") is None:
         return "not run: timm is not installed here"
     encoder = load_encoder(str(found.checkpoint))
     images = torch.randn(2, encoder.channels, *encoder.image_size)
     names = {"images": images}
     exec(found.snippet, names)
-    if family == "convnext":
+    if by_timm and found.family == "convnext":
         return "run; timm's vectors come before the last norm, the training's after it"
     ours = encoder.vectors(images)
     difference = float((names["vectors"] - ours).abs().max() / ours.abs().max())

@@ -23,9 +23,10 @@ from .arguments import TIMM
 from .machine import this_machine
 from .outcome import Outcome, finish
 from .places import brought
-from .planning import Plan, Wishes, plan
+from .planning import Plan, plan
 from .starting import FILE as START
 from .starting import Start, start_from
+from .wishes import Wishes
 
 CONFIG, RUN = "config.py", "run.json"
 

@@ -28,7 +28,8 @@ from localmim.recipes import ENCODERS
 from localmim.version import __version__
 
 from .arguments import TIMM
-from .planning import Plan, Wishes
+from .planning import Plan
+from .wishes import Wishes
 
 FILE = "start.pth"
 PATCHES = (16, 14)  # of ViTs, in pixels: the usual, DINOv2's
@@ -139,13 +140,13 @@ def timm_weights(name: str) -> Path:
         raise ValueError(f"--from {TIMM}{name}: timm is not installed (pip install timm)")
     import timm
 
-    file = Path(torch.hub.get_dir(), "checkpoints", "localmim", "timm", f"{name}.safetensors")
-    if file.exists():
-        return file
     if not timm.is_model(name):
         near = get_close_matches(name.split(".")[0], timm.list_models(), n=3)
         instead = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"--from {TIMM}{name}: timm has no model of that name{instead}")
+    file = Path(torch.hub.get_dir(), "checkpoints", "localmim", "timm", f"{name}.safetensors")
+    if file.exists():
+        return file
     try:
         model = timm.create_model(name, pretrained=True)
     except Exception as error:  # of timm's own, of the net, of the hub

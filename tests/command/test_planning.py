@@ -9,7 +9,8 @@ from mmpretrain.registry import MODELS
 
 from localmim.command import planning
 from localmim.command.machine import Machine
-from localmim.command.planning import Wishes, plan
+from localmim.command.planning import plan
+from localmim.command.wishes import Wishes
 from localmim.data.survey import Survey
 from localmim.engine import check_config, settle_image_size
 from localmim.recipes import METHODS, encoder_kind, image_step

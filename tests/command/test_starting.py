@@ -8,8 +8,9 @@ from safetensors.torch import save_file
 
 from localmim.checkpoints import load_from_file
 from localmim.command.machine import Machine
-from localmim.command.planning import Wishes, plan
+from localmim.command.planning import plan
 from localmim.command.starting import Start, start_from
+from localmim.command.wishes import Wishes
 from localmim.data.survey import survey
 from localmim.engine import settle_image_size
 
@@ -107,6 +108,10 @@ def test_models_that_timm_does_not_give(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(ValueError, match="no model of that name; did you mean vit_tiny"):
         Start.of("timm:vit_tiny_patch16_226")
+    (tmp_path / "other.safetensors").touch()  # which is none of timm's
+    with pytest.raises(ValueError, match="no model of that name"):
+        Start.of("timm:../../../other")
+    (tmp_path / "other.safetensors").unlink()
 
     def offline(name, pretrained):
         raise OSError("no route to host")
