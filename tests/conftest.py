@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from formatting import format_once
 from memory import give_memory_back, return_large_blocks
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -9,6 +10,7 @@ import localmim.parts  # noqa: F401  (registers the parts)
 from localmim.data.photographs import gather_photographs
 
 return_large_blocks()
+format_once()
 
 
 @pytest.fixture(autouse=True, scope="module")

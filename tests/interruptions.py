@@ -166,25 +166,22 @@ def kill_again_and_again(
     Args:
         make: the config, with changes as keywords.
         kills: how often.
-        chance: decides the moments, which come sooner where the machine is so fast that a training
-            would be through with its share of the iterations.
+        chance: decides the moments, counted in iterations: what seconds bring depends on the
+            machine. The first comes after a checkpoint; later ones may come while one is loaded.
     """
     newest, share = 0, iterations_of(make()) // (kills + 1)
     for number in range(kills):
         work_dir = Path(make().work_dir)
         saving = number % 2 == 1
         with Training(make(resume=any(work_dir.glob("*.pth")))) as training:
-            at = time.monotonic() + (chance.uniform(0, 1.5) if saving else chance.uniform(0.2, 4))
-            last = training.steps() + share
+            more = chance.randint(0 if newest else 4, share)
+            last = training.steps() + more
 
-            def due(at=at, last=last, training=training) -> bool:
-                return time.monotonic() > at or training.steps() >= last
+            def due(last=last, saving=saving, training=training) -> bool:
+                return training.steps() >= last and (training.saves() or not saving)
 
-            if saving:
-                training.wait_until(lambda due=due, training=training: training.saves() and due())
-                time.sleep(chance.uniform(0, 0.01))
-            else:
-                training.wait_until(due)
+            training.wait_until(due)
+            time.sleep(chance.uniform(0, 0.01 if saving else 0.05 if more else 2))
             if training.ended():
                 raise RuntimeError(f"the training ended by itself:\n{training.output()[-3000:]}")
             os.kill(training.pid, signal.SIGKILL)

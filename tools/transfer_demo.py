@@ -253,7 +253,7 @@ def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
             args.work_dir / f"scenes_{folder}.txt",
             *("tools/make_scenes.py", layout, destination, "--max-objects", objects),
             *("--train", counts[0], "--val", counts[1], "--size", SIZE, SIZE),
-            *("--workers", 2 if sum(counts) > 100 else 1),
+            *("--workers", 2 if sum(counts) > 1000 else 1),
         )
     return drawn
 

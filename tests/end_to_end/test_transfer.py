@@ -55,7 +55,7 @@ def _on_the_cpu(monkeypatch):
 def scenes(tmp_path_factory):
     """A folder with scenes in every layout."""
     folder = tmp_path_factory.mktemp("scenes")
-    few = SceneSet(24, 12, (64, 64))
+    few = SceneSet(24, 6, (64, 64))
     write_image_folder(folder / "folder", few)
     write_ade20k(folder / "ade20k", few)
     write_coco(folder / "coco", few)

@@ -17,6 +17,7 @@ from half_precision import HalfPrecision
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
+from runs import LOOKING
 
 from localmim.checkpoints import load_from_file
 from localmim.engine import FiniteStepsHook
@@ -53,6 +54,7 @@ def config(work_dir, data_root, kind="vit", limit=10, **changes) -> Config:
         dict(type="LoadImageFromFile", imdecode_backend="tifffile", color_type="unchanged"),
         dict(type="PackInputs"),
     ]
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in LOOKING]
     (hook,) = (hook for hook in cfg.custom_hooks if hook.type == "FiniteStepsHook")
     hook.max_skipped_in_a_row = limit
     cfg.merge_from_dict(
