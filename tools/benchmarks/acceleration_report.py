@@ -80,6 +80,7 @@ def curves(report: dict) -> Figure:
     """Each column over minutes, a line for each method with the seeds' spread."""
     groups = grouped(report)
     methods = sorted({method for method, minutes in groups if minutes})
+    budgets = sorted({minutes for _, minutes in groups if minutes})
     shown = [c for c in COLUMNS if any(len(scores(r, *c)[0]) for r in groups.values())]
     figure = Figure(figsize=(3.4 * len(shown), 3.2), layout="constrained")
     for axis, (kind, share) in zip(figure.subplots(1, len(shown)), shown, strict=True):
@@ -100,7 +101,9 @@ def curves(report: dict) -> Figure:
             found = scores(records, kind, share)[0]
             if len(found):
                 axis.axhline(found.mean(), color="grey", ls=style, lw=1, label=name)
-        axis.set_xscale("log", base=2)
+        axis.set_xscale("log")
+        axis.set_xticks(budgets, [f"{minutes:g}" for minutes in budgets])
+        axis.minorticks_off()
         axis.set_xlabel("minutes of pre-training")
         axis.set_title("k-NN" if kind == "knn" else f"{kind}, {share:.0%} of labels", fontsize=10)
     figure.axes[0].set_ylabel(f"{report['measure']}, %")
