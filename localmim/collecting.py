@@ -6,6 +6,7 @@ come, whenever a long training makes it look at everything, and at the exit.
 """
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,15 +15,17 @@ from contextlib import contextmanager
 def imports_kept() -> Iterator[None]:
     """For imports within: nothing is looked for amid them, and what they made is kept for good.
 
-    What is there before and is garbage is collected first; see ``gc.freeze``.
+    ``gc.freeze`` keeps whatever else there is as well; where torch has been imported before, that
+    might be models and their memory, and nothing is kept.
     """
     if not gc.isenabled():  # within another
         yield
         return
-    gc.collect()
+    freeze = "torch" not in sys.modules
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if freeze:
+            gc.freeze()
         gc.enable()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from formatting import format_once
-from memory import give_memory_back, return_large_blocks
+from memory import give_memory_back, keep_imports, return_large_blocks
 from mmengine.registry import init_default_scope
 from PIL import Image
 
@@ -10,6 +10,7 @@ import localmim.parts  # noqa: F401  (registers the parts)
 from localmim.data.photographs import gather_photographs
 
 return_large_blocks()
+keep_imports()
 format_once()
 
 

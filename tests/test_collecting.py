@@ -1,6 +1,7 @@
 """Imports that the garbage collector does not look through."""
 
 import gc
+import sys
 import weakref
 
 import pytest
@@ -10,9 +11,11 @@ from localmim.collecting import imports_kept
 
 @pytest.fixture(autouse=True)
 def _thawed():
-    """Other tests' objects are not kept for good."""
+    """What the tests made is not kept for good, what was imported before is."""
     yield
     gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 class Ring:
@@ -20,19 +23,29 @@ class Ring:
         self.itself = self
 
 
-def test_what_came_within_is_not_looked_at_and_garbage_of_before_is_gone():
-    before = weakref.ref(Ring())
+def kept(rings):
+    gc.collect()
+    return [ring() is not None for ring in rings]
+
+
+def test_what_came_within_is_not_looked_at(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch")
     with imports_kept():
-        assert before() is None and not gc.isenabled()
+        assert not gc.isenabled()
         with imports_kept():
-            inner = weakref.ref(Ring())
+            ring = weakref.ref(Ring())
         assert not gc.isenabled()
     assert gc.isenabled() and gc.get_freeze_count() > 0
-    gc.collect()
-    assert inner() is not None
-    after = weakref.ref(Ring())
-    gc.collect()
-    assert after() is None
+    assert kept([ring, weakref.ref(Ring())]) == [True, False]
+
+
+def test_models_that_may_be_there_are_not_kept():
+    before = Ring()
+    model = weakref.ref(before)
+    with imports_kept():
+        ring = weakref.ref(Ring())
+        del before
+    assert kept([model, ring]) == [False, False]
 
 
 def test_a_failed_import_leaves_the_collector_on():
