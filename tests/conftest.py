@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from localmim.data.photographs import gather_photographs
 return_large_blocks()
 keep_imports()
 format_once()
+# A shell's background jobs ignore it, and so would what tests send it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -35,8 +35,11 @@ sys.exit(int(order.read_text()))
 
 @pytest.fixture
 def script(tmp_path):
+    """The script, which hears of a hang-up even if the tests run under nohup."""
     (tmp_path / "train.py").write_text(STAND_IN)
-    return shutil.copy(ROOT / "tools/dist_train.sh", tmp_path)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield shutil.copy(ROOT / "tools/dist_train.sh", tmp_path)
+    signal.signal(signal.SIGHUP, before)
 
 
 def notes(tmp_path, attempt=0) -> list[list[str]]:
