@@ -80,7 +80,7 @@ def _place() -> str:
     return "elsewhere"
 
 
-@LOOPS.register_module(force=True)  # where this has been imported before, it is this one
+@LOOPS.register_module(force=True)  # a process may import this file and run it as well
 class TakingTurns(ResumableEpochLoop):
     """Iterations as the runner does them, and bare steps, on a few batches that are there already.
 
