@@ -8,18 +8,19 @@ Its features are then measured on DATA/val:
 - a linear probe of every second block (mean over positions, standardised) with 1 %, 10 % and all
   labels of DATA/train, and the nearest neighbours of all;
 - fine-tuning with a part of the labels; beside it "scratch", which spends the minutes of
-  pre-training on fine-tuning for longer.
+  pre-training on fine-tuning for longer;
+- of the scenes the mIoU of UperNet.
 
 Beside them stand random weights, grey levels and HOG. Scores are the area under the ROC curve (AUC)
 where there are two classes, else balanced accuracy. The learning rate of each method is the best of
 --lrs by linear probes on a held-out part of DATA/train, with the smallest budget and a seed of its
 own.
 
-What is done is kept in --work-dir: called again with the same arguments it goes on.
+What is done is kept in --work-dir: called again with the same arguments it goes on, with more
+seeds, budgets or shares of the labels it adds those.
 
-Example, on photographs of solar cells:
-  python tools/fetch_elpv.py data/elpv
-  python tools/benchmarks/acceleration.py --data data/elpv --minutes 3 6 12 --seeds 3
+Example, on photographs of solar cells, which are fetched first:
+  python tools/benchmarks/acceleration.py --data elpv --minutes 3 6 12 --seeds 3
 """
 
 import argparse
@@ -41,7 +42,9 @@ from acceleration_runs import (
     finetune,
     load_encoder,
     pretrain,
+    segment,
 )
+from known_data import provided
 from label_quality import (
     LabelledImages,
     block_features,
@@ -63,7 +66,10 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--data", required=True, type=Path, help="folder with train/CLASS and val/CLASS"
+        "--data",
+        required=True,
+        help="folder with train/CLASS and val/CLASS; elpv, photographs of solar cells, are fetched "
+        "into data/elpv, and scenes drawn into data/scenes, where they are not there",
     )
     parser.add_argument(
         "--encoder", choices=FAMILIES, default="vit", help="what is pre-trained (default: vit)"
@@ -122,8 +128,9 @@ def parse_args() -> argparse.Namespace:
             )
         if method in own and not Path(known[method]).is_file():
             parser.error(f"--methods {method}={own[method]}: there is no such file")
-    args.data = args.data.absolute()
-    default = ROOT / "work_dirs" / "acceleration" / f"{args.data.name}_{args.encoder}"
+    args.name = Path(args.data).name
+    args.data, args.maps = provided(args.data)
+    default = ROOT / "work_dirs" / "acceleration" / f"{args.name}_{args.encoder}"
     args.work_dir = args.work_dir or default
     args.work_dir = args.work_dir.absolute()
     if min(args.minutes) <= 0 or args.seeds < 1 or args.jobs < 1:
@@ -132,25 +139,43 @@ def parse_args() -> argparse.Namespace:
 
 
 def run(
-    job: Job, args: argparse.Namespace, folder: LabelledFolder, shares: Sequence[float]
+    job: Job,
+    args: argparse.Namespace,
+    folder: LabelledFolder,
+    wanted: Sequence[tuple[str, float]],
+    kept: Path,
 ) -> dict:
-    """Pre-train, and fine-tune with shares of the labels, each in a process of its own."""
-    record = asdict(job) | {"iterations": 0, "seconds": 60 * job.minutes}
-    place = job.folder(args.work_dir)
-    if job.minutes and job.method != SCRATCH:
-        rate = calibrate(job.method, args)
-        left = 60 * job.minutes - rate["start"]
-        record["iterations"] = max(2, round(left / rate["iteration"]))
-        record["seconds"] = pretrain(job, args, record["iterations"], place)
-    place.mkdir(parents=True, exist_ok=True)
-    record["rows"] = [finetune(job, args, folder, share) for share in shares]
+    """Pre-train, and fine-tune as is wanted, each in a process of its own; what is done is kept."""
+    if kept.exists():
+        record = json.loads(kept.read_text())
+    else:
+        record = asdict(job) | {"iterations": 0, "seconds": 60 * job.minutes, "rows": []}
+        place = job.folder(args.work_dir)
+        if job.minutes and job.method != SCRATCH:
+            rate = calibrate(job.method, args)
+            left = 60 * job.minutes - rate["start"]
+            record["iterations"] = max(2, round(left / rate["iteration"]))
+            record["seconds"] = pretrain(job, args, record["iterations"], place)
+        place.mkdir(parents=True, exist_ok=True)
+        write_record(kept, record)
+    for kind, share in missing(record, wanted):
+        new = segment(job, args) if kind == "segmentation" else finetune(job, args, folder, share)
+        record["rows"].append(new)
+        write_record(kept, record)
     return record
+
+
+def missing(record: dict, wanted: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Kinds and shares that were not measured yet; nothing but fine-tuning is for SCRATCH."""
+    found = {(row["kind"], row["share"]) for row in record["rows"]}
+    of_it = [w for w in wanted if record["method"] != SCRATCH or w[0] == "finetune"]
+    return [want for want in of_it if want not in found]
 
 
 def measured(
     jobs: Sequence[Job], args: argparse.Namespace, root: Path, searching: bool = False
 ) -> Iterator[dict]:
-    """Records of jobs, several of which run at once; those that are done are not run again.
+    """Records of jobs, several of which run at once; what is done is not run again.
 
     Args:
         jobs: in the order in which they begin.
@@ -160,19 +185,18 @@ def measured(
     """
     folder = labelled_folder(root, sys.maxsize)
     data = load_images(folder, args.family.size)
-    shares, draws, tuned = ((1.0,), 1, ()) if searching else (SHARES, DRAWS, args.finetune)
+    shares, draws, tuned = ((1.0,), 1, []) if searching else (SHARES, DRAWS, args.tuned)
     end = "_search.json" if searching else ".json"
     kept = {job: job.folder(args.work_dir).with_name(job.folder(Path()).name + end) for job in jobs}
-    waiting = [job for job in jobs if not kept[job].exists()]
     with ThreadPoolExecutor(args.jobs) as pool:
-        running = {pool.submit(run, job, args, folder, tuned): job for job in waiting}
+        running = {pool.submit(run, job, args, folder, tuned, kept[job]): job for job in jobs}
         for done in tqdm(as_completed(running), total=len(running), desc="trainings"):
             job, record = running[done], done.result()
-            if job.method != SCRATCH:
+            if job.method != SCRATCH and missing(record, [("linear", 1.0)]):
                 model = load_encoder(job, args)
                 features = [block_features(*model, x) for x in (data.train, data.val)]
                 record["rows"] += list(probes(*features, data, shares, draws))
-            write_record(kept[job], record)
+                write_record(kept[job], record)
     yield from (json.loads(path.read_text()) for path in kept.values())
 
 
@@ -205,6 +229,8 @@ def main() -> None:
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: --data: {error}") from error
     args.work_dir.mkdir(parents=True, exist_ok=True)
+    args.tuned = [("finetune", share) for share in args.finetune]
+    args.tuned += [("segmentation", 1.0)] if args.maps else []
     with ThreadPoolExecutor(args.jobs) as pool:
         speeds = pool.map(lambda method: calibrate(method, args), args.methods)
         list(tqdm(speeds, total=len(args.methods), desc="speed"))
@@ -223,7 +249,7 @@ def main() -> None:
     records = list(measured(jobs, args, args.data))
     report = {
         "machine": machine("cuda" if torch.cuda.is_available() else "cpu"),
-        "data": args.data.name,
+        "data": args.name,
         "encoder": args.encoder,
         "images": [len(data.train), len(data.val)],
         "measure": "AUC" if data.classes == 2 else "balanced accuracy",

@@ -15,6 +15,7 @@ COLUMNS = (
     ("finetune", 0.01),
     ("finetune", 0.1),
     ("finetune", 1.0),
+    ("segmentation", 1.0),
 )
 
 

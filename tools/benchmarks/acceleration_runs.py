@@ -22,6 +22,7 @@ from torch import nn
 
 from localmim.analysis import load_trained
 from localmim.analysis.labelled import LabelledFolder
+from localmim.checkpoints import convert_file
 from localmim.engine import settle_image_size
 
 ROOT = Path(__file__).parents[2]
@@ -38,11 +39,13 @@ class Family:
     Attributes:
         size: side of the images in pixels, of these configs.
         finetune: config.
+        segmentation: config, and the kind of checkpoint that its backbone reads.
         methods: config of each.
     """
 
     size: int
     finetune: str
+    segmentation: tuple[str, str]
     methods: dict[str, str]
 
 
@@ -50,6 +53,7 @@ FAMILIES = {
     "vit": Family(
         64,
         "vit-mini-p8_1xb32-coslr-300_scenes",
+        ("upernet_vit-mini-p8_1xb16-coslr-300_scenes", "mmseg-mae"),
         {
             "localmim": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
             "localmim-pixel": "localmim_vit-mini-p8_pixel_1xb64-coslr-2k_scenes",
@@ -61,11 +65,13 @@ FAMILIES = {
     "swin": Family(
         128,
         "swin-mini-w4_1xb32-coslr-300_scenes",
+        ("upernet_swin-mini-w4_1xb16-coslr-300_scenes", "mmseg"),
         {"localmim": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes"},
     ),
     "r50": Family(
         128,
         "r50-mini_1xb32-coslr-300_scenes",
+        ("upernet_r50-mini_1xb16-coslr-300_scenes", "mmpretrain"),
         {
             "localmim": "localmim_r50-mini_1xb32-coslr-1k_scenes",
             "a2mim": "a2mim_r50-mini_1xb32-coslr-1k_scenes",
@@ -153,11 +159,25 @@ def calibrate(method: str, args: argparse.Namespace) -> dict[str, float]:
     return json.loads(kept.read_text())
 
 
+def pretrained(job: Job, args: argparse.Namespace) -> str:
+    """The last checkpoint of a job.
+
+    Raises:
+        RuntimeError: it is gone.
+    """
+    place = job.folder(args.work_dir) / "last_checkpoint"
+    if not (place.exists() and Path(place.read_text()).exists()):
+        raise RuntimeError(
+            f"the weights of {place.parent} are gone, and more is to be measured of them: delete "
+            f"{place.parent}.json to pre-train again"
+        )
+    return place.read_text()
+
+
 def load_encoder(job: Job, args: argparse.Namespace) -> tuple[nn.Module, nn.Module]:
     """The backbone of a training that has run, or a random one, and the preprocessor."""
     if job.minutes:
-        checkpoint = (job.folder(args.work_dir) / "last_checkpoint").read_text()
-        model, _ = load_trained(checkpoint)
+        model, _ = load_trained(pretrained(job, args))
     else:
         init_default_scope("mmpretrain")
         MMLogger.get_instance("acceleration", log_level="WARNING")
@@ -202,15 +222,37 @@ def finetune(
         options += [FROM_SCRATCH, f"train_cfg.max_iters={usual + more}"]
         options += [f"train_cfg.val_interval={usual + more}"]
     elif job.minutes:
-        checkpoint = (job.folder(args.work_dir) / "last_checkpoint").read_text()
-        options.append(f"model.backbone.init_cfg.checkpoint={checkpoint}")
+        options.append(f"model.backbone.init_cfg.checkpoint={pretrained(job, args)}")
     else:
         options += [FROM_SCRATCH]
     train(args.family.finetune, place, options)
+    found = last_score(place, "auc" if len(folder.classes) == 2 else "balanced_accuracy")
+    return {"kind": "finetune", "block": None, "share": share, "draw": job.seed, "score": found}
+
+
+def segment(job: Job, args: argparse.Namespace) -> dict[str, float | str]:
+    """Train UperNet on scenes with their maps; the score is the mIoU."""
+    config, dialect = args.family.segmentation
+    place = job.folder(args.work_dir) / "segmentation"
+    options = [
+        f"{split}_dataloader.dataset.data_root={args.maps}" for split in ("train", "val", "test")
+    ]
+    options.append(f"randomness.seed={job.seed}")
+    if job.minutes:
+        weights = place.with_suffix(".pth")
+        convert_file(pretrained(job, args), weights, dialect, overwrite=True)
+        options.append(f"model.backbone.init_cfg.checkpoint={weights}")
+    else:
+        options.append(FROM_SCRATCH)
+    train(config, place, options)
+    found = last_score(place, "mIoU")
+    return {"kind": "segmentation", "block": None, "share": 1.0, "draw": job.seed, "score": found}
+
+
+def last_score(place: Path, metric: str) -> float:
+    """What the last validation of a run found; its checkpoints are removed."""
     (record,) = place.rglob("scalars.json")
     rows = [json.loads(line) for line in record.read_text().splitlines()]
-    metric = "auc" if len(folder.classes) == 2 else "balanced_accuracy"
-    found = next(row[metric] for row in reversed(rows) if metric in row)
     for checkpoint in place.glob("*.pth"):
         checkpoint.unlink()
-    return {"kind": "finetune", "block": None, "share": share, "draw": job.seed, "score": found}
+    return next(row[metric] for row in reversed(rows) if metric in row)

@@ -1,5 +1,6 @@
 """What pre-training is worth: probes, table, and one whole comparison at its smallest."""
 
+import argparse
 import json
 import re
 import sys
@@ -11,6 +12,7 @@ from PIL import Image
 from tool_main import ROOT, main_of
 
 sys.path.insert(0, str(ROOT / "tools/benchmarks"))
+import acceleration
 import acceleration_runs
 from acceleration_report import scores, table
 from label_quality import LabelledImages, few_labels, probes, score
@@ -105,3 +107,36 @@ def test_a_comparison_goes_on_where_it_was(tmp_path, stripes, monkeypatch, capsy
     monkeypatch.setattr(acceleration_runs, "train", None)  # nothing is trained again
     assert table(report) in benchmark("acceleration", *arguments)
     assert json.loads((tmp_path / "out.json").read_text())["records"] == report["records"]
+
+
+def test_what_is_asked_for_later_is_added_to_what_is_kept(tmp_path, monkeypatch):
+    begun = []
+
+    def stub(name, found):
+        def called(job, *rest):
+            begun.append((name, *rest[2:]))
+            return found(*rest[2:]) if callable(found) else found
+
+        monkeypatch.setattr(acceleration, name, called)
+
+    stub("pretrain", 65.0)
+    stub("finetune", lambda share: {"kind": "finetune", "share": share, "score": 50.0})
+    stub("segment", {"kind": "segmentation", "share": 1.0, "score": 20.0})
+    monkeypatch.setattr(acceleration, "calibrate", lambda *_: {"iteration": 1.0, "start": 20.0})
+    args = argparse.Namespace(work_dir=tmp_path)
+    job, kept = acceleration_runs.Job("mae", 1, 0, 1e-3), tmp_path / "mae" / "kept.json"
+
+    def run(*wanted, job=job, kept=kept):
+        begun.clear()
+        return acceleration.run(job, args, None, wanted, kept)
+
+    assert run(("finetune", 0.1))["iterations"] == 40
+    assert [name for name, *_ in begun] == ["pretrain", "finetune"]
+    record = run(("finetune", 0.1), ("finetune", 1.0), ("segmentation", 1.0))
+    assert begun == [("finetune", 1.0), ("segment",)]
+    assert record == json.loads(kept.read_text()) and len(record["rows"]) == 3
+    scratch = acceleration_runs.Job(acceleration_runs.SCRATCH, 1, 0, 0)
+    run(("finetune", 0.1), ("segmentation", 1.0), job=scratch, kept=tmp_path / "scratch.json")
+    assert begun == [("finetune", 0.1)]  # longer fine-tuning stands in for pre-training
+    with pytest.raises(RuntimeError, match="are gone, .* delete .*seed0.json to pre-train again"):
+        acceleration_runs.pretrained(job, args)
