@@ -49,11 +49,15 @@ class Family:
     methods: dict[str, str]
 
 
+VIT = (
+    64,
+    "vit-mini-p8_1xb32-coslr-300_scenes",
+    ("upernet_vit-mini-p8_1xb16-coslr-300_scenes", "mmseg-mae"),
+)
+ABLATIONS = ("top-tap", "one-scale", "isolated", "deep", "pixel", "pixel-2taps")
 FAMILIES = {
     "vit": Family(
-        64,
-        "vit-mini-p8_1xb32-coslr-300_scenes",
-        ("upernet_vit-mini-p8_1xb16-coslr-300_scenes", "mmseg-mae"),
+        *VIT,
         {
             "localmim": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
             "localmim-pixel": "localmim_vit-mini-p8_pixel_1xb64-coslr-2k_scenes",
@@ -61,6 +65,11 @@ FAMILIES = {
             "mae": "mae_vit-mini-p8_1xb64-coslr-2k_scenes",
             "maskfeat": "maskfeat-sparse_vit-mini-p8_1xb64-coslr-2k_scenes",
         },
+    ),
+    "vit-ablations": Family(
+        *VIT,
+        {"localmim": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes"}
+        | {name: f"localmim_vit-mini-p8_{name}_1xb64-coslr-2k_scenes" for name in ABLATIONS},
     ),
     "swin": Family(
         128,
