@@ -108,7 +108,12 @@ def curves(report: dict) -> Figure:
         axis.set_xlabel("minutes of pre-training")
         axis.set_title("k-NN" if kind == "knn" else f"{kind}, {share:.0%} of labels", fontsize=10)
     figure.axes[0].set_ylabel(f"{report['measure']}, %")
-    figure.axes[0].legend(fontsize=7)
+    lines = {
+        label: line
+        for axis in figure.axes
+        for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.axes[0].legend(lines.values(), lines, fontsize=7)
     return figure
 
 
