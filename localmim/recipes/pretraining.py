@@ -13,9 +13,10 @@ CPU_MINUTES = 20.0
 IMAGES_SEEN = 4_000_000  # where nobody says how long
 FINETUNING_IMAGES = 200_000
 EPOCHS = (100, 800)  # fewest and most, of what is chosen
-CPU_BATCH, GPU_BATCH = 64, 256
+CPU_BATCH, GPU_BATCH = 16, 256
 WARM_UP = 0.05  # of a training
-# Short trainings want larger steps than a recipe for a million images (docs/benchmarks).
+# Short trainings want larger steps than a recipe for a million images, those of small batches as
+# well (docs/benchmarks/acceleration.md).
 LARGEST_BOOST, BOOSTED = 8.0, 10_000
 
 
@@ -154,7 +155,8 @@ def warm_up(iterations: int) -> Choice:
 
 
 def learning_rate(configured: float, base_batch: int, batch: int, iterations: int) -> Choice:
-    """The learning rate of the whole batch.
+    """The learning rate of the whole batch: linear in it, but in short trainings at least what
+    ``LARGEST_BOOST`` is to a batch of 256.
 
     Args:
         configured: of the method's config.
@@ -162,11 +164,13 @@ def learning_rate(configured: float, base_batch: int, batch: int, iterations: in
         batch: images a step, on all devices.
         iterations: of the training.
     """
+    linear = configured * batch / base_batch
     boost = LARGEST_BOOST * min(1.0, math.sqrt(BOOSTED / iterations))
-    boost = max(1.0, boost)
-    rate = float(f"{configured * batch / base_batch * boost:.2g}")
+    boosted = configured * GPU_BATCH / base_batch * boost
     why = f"{configured:g} of batch {base_batch}, for a batch of {batch}"
-    return Choice(rate, why if boost == 1 else f"{why}; x {boost:.2g} for a short training")
+    if boosted > linear:
+        why = f"{why}; x {boosted / linear:.3g} for a short training"
+    return Choice(float(f"{max(linear, boosted):.2g}"), why)
 
 
 def workers(cores: int, devices: int, gpus: int) -> Choice:

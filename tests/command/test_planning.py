@@ -48,10 +48,10 @@ def test_without_a_gpu():
         "crops": (0.2, 1.0),
         "devices": 1,
         "workers": 1,
-        "batch": 64,
+        "batch": 16,
         "iterations": 2400,  # 20 minutes of half seconds
         "warm-up": 120,
-        "learning rate": 4e-4,
+        "learning rate": 1.6e-3,
         "precision": "float32",
     }
     assert made.seconds == pytest.approx(1200)
@@ -65,7 +65,7 @@ def test_on_several_gpus(untried):
     assert (chosen["devices"], chosen["batch"], chosen["workers"]) == (4, 256, 8)
     assert chosen["iterations"] == 3600 and untried == [256]
     assert made.cfg.auto_scale_lr.base_batch_size == 1024
-    assert made.cfg.optim_wrapper.optimizer.lr == chosen["learning rate"] == 6.4e-3
+    assert made.cfg.optim_wrapper.optimizer.lr == chosen["learning rate"] == 1.6e-3
 
 
 def test_the_largest_batch_that_fits_is_found_by_trying(monkeypatch):

@@ -97,8 +97,8 @@ def test_crops_are_not_enlarged_much(size, side, least):
         (1024, 1, 32, 32),
         (20, 1, 256, 8),
         (20, 8, 256, 8),
-        (256, 1, None, 64),
-        (255, 1, None, 32),
+        (64, 1, None, 16),
+        (63, 1, None, 8),
     ],
 )
 def test_batches_are_what_fits_and_leave_steps_to_an_epoch(images, devices, largest, size):
@@ -106,7 +106,7 @@ def test_batches_are_what_fits_and_leave_steps_to_an_epoch(images, devices, larg
     assert choice.value == size
     why = "tried: it fits the GPU" if largest else "usual on a CPU"
     few = f"of {images} images, so that an epoch has some steps"
-    assert choice.why == (why if size == (largest or 64) else few)
+    assert choice.why == (why if size == (largest or 16) else few)
     assert recipes.batch_size(images, devices, largest, 3) == Choice(3, "as you said")
 
 
@@ -136,20 +136,29 @@ def test_the_rate_rises_in_a_twentieth(iterations, rising):
     assert recipes.warm_up(iterations) == Choice(rising, why)
 
 
-@pytest.mark.parametrize("iterations", [1, 10_000, 40_000, 10**7])
-def test_rates_are_linear_in_the_batch(iterations):
-    rates = [recipes.learning_rate(1e-3, 256, 256 * n, iterations).value for n in (1, 2, 4, 10)]
+def test_rates_of_long_trainings_are_linear_in_the_batch():
+    rates = [recipes.learning_rate(1e-3, 256, 256 * n, 10**7).value for n in (1, 2, 4, 10)]
     assert [rate / rates[0] for rate in rates] == pytest.approx([1, 2, 4, 10], rel=0.05)
 
 
-def test_short_trainings_take_larger_steps():
-    """8 times up to ten thousand iterations, then falling with their root, but no less than 1."""
-    found = {n: recipes.learning_rate(1e-3, 256, 128, n) for n in (1, BOOSTED, 40_000, 160_000)}
-    assert [choice.value for choice in found.values()] == [4e-3, 4e-3, 2e-3, 1e-3]
-    assert found[40_000].why == "0.001 of batch 256, for a batch of 128; x 4 for a short training"
+@pytest.mark.parametrize("batch", [8, 64, 256])
+def test_short_trainings_take_larger_steps_whatever_their_batch(batch):
+    """8 times those of 256 up to ten thousand iterations, then falling with their root."""
+    found = [recipes.learning_rate(1e-3, 256, batch, n) for n in (1, BOOSTED, 40_000, 160_000)]
+    assert [choice.value for choice in found] == [8e-3, 8e-3, 4e-3, 2e-3]
+    boost = 4 * 256 // batch
+    assert found[2].why == (
+        f"0.001 of batch 256, for a batch of {batch}; x {boost} for a short training"
+    )
+
+
+def test_the_larger_steps_end_where_the_linear_ones_are_larger():
+    assert recipes.learning_rate(1e-3, 256, 4096, 100) == Choice(
+        0.016, "0.001 of batch 256, for a batch of 4096"
+    )
     for iterations in (640_000, 640_001, 10**9):
-        whole = recipes.learning_rate(1e-3, 256, 128, iterations)
-        assert whole == Choice(5e-4, "0.001 of batch 256, for a batch of 128")
+        whole = recipes.learning_rate(1e-3, 256, 256, iterations)
+        assert whole == Choice(1e-3, "0.001 of batch 256, for a batch of 256")
 
 
 @pytest.mark.parametrize(
