@@ -129,12 +129,12 @@ def parse_args() -> argparse.Namespace:
         if method in own and not Path(known[method]).is_file():
             parser.error(f"--methods {method}={own[method]}: there is no such file")
     args.name = Path(args.data).name
-    args.data, args.maps = provided(args.data)
     default = ROOT / "work_dirs" / "acceleration" / f"{args.name}_{args.encoder}"
     args.work_dir = args.work_dir or default
     args.work_dir = args.work_dir.absolute()
     if min(args.minutes) <= 0 or args.seeds < 1 or args.jobs < 1:
         parser.error("--minutes are above 0, --seeds and --jobs start at 1")
+    args.data, args.maps = provided(args.data)
     return args
 
 
