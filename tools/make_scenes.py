@@ -1,16 +1,12 @@
 """Write a labelled set of procedural scenes: textured objects of ten shapes, drawn from a seed."""
 
 import argparse
-import json
-from pathlib import Path
 
 from tqdm import tqdm
 
 from localmim.data.scene_shapes import MAX_OBJECTS
-from localmim.data.scene_writers import write_ade20k, write_coco, write_image_folder
+from localmim.data.scene_writers import WRITERS
 from localmim.data.scenes import MIN_SIDE, SceneSet
-
-WRITERS = {"folder": write_image_folder, "ade20k": write_ade20k, "coco": write_coco}
 
 EPILOG = """layouts:
   folder  classification, an image folder: {train,val}/KIND/*.png
@@ -62,9 +58,6 @@ def main(argv: list[str] | None = None) -> None:
         scenes = SceneSet(args.train, args.val, tuple(args.size), args.seed, args.max_objects)
         with tqdm(total=args.train + args.val, unit="scene", delay=0.2) as bar:
             WRITERS[args.layout](args.out_dir, scenes, args.workers, bar.update)
-        names = ("layout", "train", "val", "size", "seed", "max_objects")
-        record = json.dumps({name: getattr(args, name) for name in names})
-        (Path(args.out_dir) / "scenes.json").write_text(f"{record}\n")
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print(

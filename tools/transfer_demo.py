@@ -16,8 +16,11 @@ from itertools import product
 from pathlib import Path
 
 from mmengine.config import Config
+from tqdm import tqdm
 
 from localmim.checkpoints.files import file_hash
+from localmim.data.scene_writers import provide_scenes, scene_record
+from localmim.data.scenes import SceneSet
 
 ROOT = Path(__file__).parents[1]
 TRAIN_SCENES, VAL_SCENES, SIZE = 3000, 600, 128
@@ -214,17 +217,6 @@ def data_options(task: Task, folder: Path) -> list[str]:
     return options + [f"{setting}={folder / path}" for setting, path in task.data_options]
 
 
-def check_scenes(folder: Path, settings: dict) -> None:
-    """Refuse a folder whose scenes were drawn in another way than by these settings."""
-    record = folder / "scenes.json"
-    found = json.loads(record.read_text()) if record.exists() else "no scenes.json that tells"
-    if found != settings:
-        raise SystemExit(
-            f"error: {folder} does not hold the scenes that are asked for, {settings}, but "
-            f"{found}; delete it or choose another --data-dir"
-        )
-
-
 def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
     """Draw what is not there: scenes of up to four objects, of which pre-training takes the images
     alone, and scenes of one object for the tasks, as most of ImageNet's are.
@@ -236,25 +228,14 @@ def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
     layouts = {TASKS[name].layout: (TASKS[name].layout, 1) for name in args.tasks}
     drawn = {}
     for folder, (layout, objects) in {"unlabelled": ("ade20k", 4), **layouts}.items():
-        drawn[folder] = dict(
-            layout=layout,
-            train=counts[0],
-            val=counts[1],
-            size=[SIZE, SIZE],
-            seed=0,
-            max_objects=objects,
-        )
-        destination = args.data_dir / folder
-        if destination.exists():
-            check_scenes(destination, drawn[folder])
-            continue
-        print(f"Drawing {sum(counts)} scenes into {destination} ...", flush=True)
-        call(
-            args.work_dir / f"scenes_{folder}.txt",
-            *("tools/make_scenes.py", layout, destination, "--max-objects", objects),
-            *("--train", counts[0], "--val", counts[1], "--size", SIZE, SIZE),
-            *("--workers", 2 if sum(counts) > 1000 else 1),
-        )
+        scenes = SceneSet(*counts, (SIZE, SIZE), max_objects=objects)
+        drawn[folder] = scene_record(layout, scenes)
+        workers = 2 if sum(counts) > 1000 else 1
+        try:
+            with tqdm(total=sum(counts), desc=f"drawing {folder}", delay=0.2) as bar:
+                provide_scenes(layout, args.data_dir / folder, scenes, workers, bar.update)
+        except (OSError, ValueError) as error:
+            raise SystemExit(f"error: --data-dir: {error}") from error
     return drawn
 
 

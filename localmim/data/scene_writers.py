@@ -1,7 +1,7 @@
 """Procedural scenes on disk, in the layouts that the OpenMMLab data sets read.
 
 A set is first written into a hidden folder next to its destination and renamed at the end, so
-that a destination that exists is complete.
+that a destination that exists is complete. Its ``scenes.json`` tells how the scenes were drawn.
 
 With more than one worker, scenes are drawn in fresh processes, which import the main module
 anew: a script that calls a writer this way must do so under ``if __name__ == "__main__":``. What
@@ -15,6 +15,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from .scenes import SPLITS, Scene, SceneSet
 
 # In the order of the indices that ``reduce_zero_label`` leaves.
 ADE20K_CLASSES = ("background", *KINDS)
+RECORD = "scenes.json"
 
 Progress = Callable[[], object]
 Task = tuple[str, int]  # split and position, as in SceneSet.tasks
@@ -53,7 +55,8 @@ def write_image_folder(
         FileExistsError: ``out_dir`` is a file or a folder that is not empty.
         ValueError: ``workers`` is less than 1.
     """
-    with _staged(out_dir, [f"{split}/{kind}" for split in SPLITS for kind in KINDS]) as root:
+    folders = [f"{split}/{kind}" for split in SPLITS for kind in KINDS]
+    with _staged(out_dir, folders, scene_record("folder", scenes)) as root:
         _each(partial(_write_folder_scene, root, scenes), scenes.tasks(), workers, progress)
 
 
@@ -70,7 +73,8 @@ def write_ade20k(
     Arguments and errors are those of :func:`write_image_folder`.
     """
     parts, splits = ("images", "annotations"), _ADE20K_FOLDERS.values()
-    with _staged(out_dir, [f"{part}/{split}" for part in parts for split in splits]) as root:
+    folders = [f"{part}/{split}" for part in parts for split in splits]
+    with _staged(out_dir, folders, scene_record("ade20k", scenes)) as root:
         _each(partial(_write_ade20k_scene, root, scenes), scenes.tasks(), workers, progress)
 
 
@@ -86,13 +90,51 @@ def write_coco(
 
     Arguments and errors are those of :func:`write_image_folder`.
     """
-    with _staged(out_dir, ["train2017", "val2017", "annotations"]) as root:
+    folders, record = ["train2017", "val2017", "annotations"], scene_record("coco", scenes)
+    with _staged(out_dir, folders, record) as root:
         write = partial(_write_coco_scene, root, scenes)
         entries = _each(write, scenes.tasks(), workers, progress)
         parts = {"train": entries[: scenes.train], "val": entries[scenes.train :]}
         for split, part in parts.items():
             path = root / "annotations" / f"instances_{split}2017.json"
             path.write_text(json.dumps(_coco_file(scenes.seed, part)), encoding="utf-8")
+
+
+# By layout.
+WRITERS = {"folder": write_image_folder, "ade20k": write_ade20k, "coco": write_coco}
+
+
+def provide_scenes(
+    layout: str,
+    folder: str | Path,
+    scenes: SceneSet,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Write a set unless it is there already.
+
+    Args:
+        layout: one of ``WRITERS``.
+        folder: of the set.
+        scenes, workers, progress: as of :func:`write_image_folder`.
+
+    Raises:
+        ValueError: the folder holds something else.
+    """
+    if not Path(folder).exists():
+        return WRITERS[layout](folder, scenes, workers, progress)
+    path, wanted = Path(folder) / RECORD, scene_record(layout, scenes)
+    found = json.loads(path.read_text()) if path.exists() else f"no {RECORD} that tells"
+    if found != wanted:
+        raise ValueError(
+            f"{folder} does not hold the scenes that are asked for, {wanted}, but {found}; delete "
+            "it or choose another folder"
+        )
+
+
+def scene_record(layout: str, scenes: SceneSet) -> dict:
+    """How a set is drawn, as its ``scenes.json`` has it."""
+    return {"layout": layout, **asdict(scenes), "size": list(scenes.size)}
 
 
 def semantic_map(scene: Scene) -> np.ndarray:
@@ -197,8 +239,9 @@ def _each(write: Callable, tasks: list[Task], workers: int, progress: Progress |
 
 
 @contextlib.contextmanager
-def _staged(out_dir: str | Path, folders: Iterable[str]) -> Iterator[Path]:
-    """Give a hidden folder holding ``folders`` that becomes ``out_dir`` if all goes well."""
+def _staged(out_dir: str | Path, folders: Iterable[str], record: dict) -> Iterator[Path]:
+    """Give a hidden folder holding ``folders`` that becomes ``out_dir``, with its record, if all
+    goes well."""
     target = Path(out_dir).resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         what = "a folder that is not empty" if target.is_dir() else "a file"
@@ -209,6 +252,7 @@ def _staged(out_dir: str | Path, folders: Iterable[str]) -> Iterator[Path]:
         for folder in folders:
             (stage / folder).mkdir(parents=True)
         yield stage
+        (stage / RECORD).write_text(f"{json.dumps(record)}\n")
         if target.exists():
             target.rmdir()  # empty, and in the way of a rename on some systems
         stage.rename(target)

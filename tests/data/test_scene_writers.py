@@ -7,7 +7,10 @@ import pytest
 from localmim.data.scene_shapes import KINDS
 from localmim.data.scene_writers import (
     ADE20K_CLASSES,
+    RECORD,
     encode_rle,
+    provide_scenes,
+    scene_record,
     write_ade20k,
     write_coco,
     write_image_folder,
@@ -170,6 +173,21 @@ def test_nothing_is_left_after_a_failure(tmp_path, monkeypatch, write):
     with pytest.raises(RuntimeError, match="out of paint"):
         write(tmp_path / "new" / "set", SCENES)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_set_is_drawn_once_and_one_that_was_drawn_otherwise_is_not_taken(tmp_path):
+    scenes, calls = SceneSet(2, 1, (32, 48), seed=7, max_objects=2), []
+    for _ in range(2):
+        provide_scenes("ade20k", tmp_path / "set", scenes, progress=lambda: calls.append(None))
+    assert len(calls) == 3
+    written = json.loads((tmp_path / "set" / RECORD).read_text())
+    assert written == scene_record("ade20k", scenes)
+    assert written == dict(layout="ade20k", train=2, val=1, size=[32, 48], seed=7, max_objects=2)
+    with pytest.raises(ValueError, match="set does not hold .*'folder'.* but .*'ade20k'"):
+        provide_scenes("folder", tmp_path / "set", scenes)
+    (tmp_path / "set" / RECORD).unlink()
+    with pytest.raises(ValueError, match="but no scenes.json that tells"):
+        provide_scenes("ade20k", tmp_path / "set", scenes)
 
 
 def test_requests_out_of_range_are_refused(tmp_path):

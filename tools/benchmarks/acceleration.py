@@ -25,6 +25,7 @@ Example, on photographs of solar cells, which are fetched first:
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -69,7 +70,8 @@ def parse_args() -> argparse.Namespace:
         "--data",
         required=True,
         help="folder with train/CLASS and val/CLASS; elpv, photographs of solar cells, are fetched "
-        "into data/elpv, and scenes drawn into data/scenes, where they are not there",
+        "into data/elpv, and scenes drawn into data/scenes, where they are not there (folders of "
+        "your own with these names: ./elpv, ./scenes)",
     )
     parser.add_argument(
         "--encoder", choices=FAMILIES, default="vit", help="what is pre-trained (default: vit)"
@@ -134,7 +136,10 @@ def parse_args() -> argparse.Namespace:
     args.work_dir = args.work_dir.absolute()
     if min(args.minutes) <= 0 or args.seeds < 1 or args.jobs < 1:
         parser.error("--minutes are above 0, --seeds and --jobs start at 1")
-    args.data, args.maps = provided(args.data)
+    try:
+        args.data, args.maps = provided(args.data)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        parser.error(f"--data: {error}")
     return args
 
 

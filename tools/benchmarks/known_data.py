@@ -4,23 +4,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tqdm import tqdm
+
+from localmim.data.scene_writers import provide_scenes
+from localmim.data.scenes import SceneSet
+
 ROOT = Path(__file__).parents[2]
-# As the transfer demo draws them.
-SCENES = "--train=3000 --val=600 --size 128 128 --max-objects=1 --workers=2"
+# Those of the transfer demo's tasks.
+SCENES = SceneSet(3000, 600, (128, 128), max_objects=1)
 
 
 def provided(name: str) -> tuple[Path, Path | None]:
-    """The folder of labelled images, and that of the scenes' maps; made where it is not there."""
+    """The folder of labelled images, and that of the scenes' maps; made where it is not there.
+
+    Raises:
+        ValueError: there are other scenes than those that are meant.
+    """
     scenes, elpv = ROOT / "data" / "scenes", ROOT / "data" / "elpv"
-    if name not in ("scenes", "elpv"):
+    if name == "elpv":
+        if not elpv.exists():
+            subprocess.run([sys.executable, "tools/fetch_elpv.py", elpv], cwd=ROOT, check=True)
+        return elpv, None
+    if name != "scenes":
         return Path(name).absolute(), None
-    wanted = {elpv: ["tools/fetch_elpv.py", elpv]}
-    if name == "scenes":
-        wanted = {
-            scenes / layout: ["tools/make_scenes.py", layout, scenes / layout, *SCENES.split()]
-            for layout in ("folder", "ade20k")
-        }
-    for folder, command in wanted.items():
-        if not folder.exists():
-            subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True)
-    return (scenes / "folder", scenes / "ade20k") if name == "scenes" else (elpv, None)
+    for layout in ("folder", "ade20k"):
+        with tqdm(total=SCENES.train + SCENES.val, desc=f"scenes, {layout}", delay=0.2) as bar:
+            provide_scenes(layout, scenes / layout, SCENES, 2, bar.update)
+    return scenes / "folder", scenes / "ade20k"
