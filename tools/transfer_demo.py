@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -55,17 +55,17 @@ TASKS = {
 }
 VIT = {
     "classification": ("vit-mini-p8_1xb32-coslr-300_scenes", "mmpretrain"),
-    "segmentation": ("upernet_vit-mini-p8_1xb16-coslr-300_scenes", "mmseg-mae"),
+    "segmentation": ("upernet_vit-mini-p8_1xb8-coslr-900_scenes", "mmseg-mae"),
     "detection": ("mask-rcnn_vit-mini-p8_sfp_1xb8-coslr-300_scenes", "mmpretrain"),
 }
 SWIN = {
     "classification": ("swin-mini-w4_1xb32-coslr-300_scenes", "mmpretrain"),
-    "segmentation": ("upernet_swin-mini-w4_1xb16-coslr-300_scenes", "mmseg"),
+    "segmentation": ("upernet_swin-mini-w4_1xb8-coslr-900_scenes", "mmseg"),
     "detection": ("mask-rcnn_swin-mini-w4_fpn_1xb8-coslr-300_scenes", "mmdet"),
 }
 RESNET = {
     "classification": ("r50-mini_1xb32-coslr-300_scenes", "mmpretrain"),
-    "segmentation": ("upernet_r50-mini_1xb16-coslr-300_scenes", "mmpretrain"),
+    "segmentation": ("upernet_r50-mini_1xb8-coslr-900_scenes", "mmpretrain"),
     "detection": ("mask-rcnn_r50-mini_fpn_1xb8-coslr-300_scenes", "mmdet"),
 }
 CONVNEXT = {"classification": ("convnext-mini_1xb32-coslr-300_scenes", "mmpretrain")}
@@ -75,13 +75,13 @@ BEIT = {"classification": ("vit-beit-mini-p8_1xb32-coslr-300_scenes", "mmpretrai
 # What can be pre-trained: the config, and for each task a config and the kind of checkpoint that
 # its backbone reads.
 MODELS = {
-    "localmim-vit": ("localmim_vit-mini-p8_1xb64-coslr-2k_scenes", VIT),
+    "localmim-vit": ("localmim_vit-mini-p8_1xb16-coslr-2k_scenes", VIT),
     "localmim-swin": ("localmim_swin-mini-w4_1xb64-coslr-2k_scenes", SWIN),
     "localmim-r50": ("localmim_r50-mini_1xb32-coslr-1k_scenes", RESNET),
     "localmim-convnext": ("localmim_convnext-mini_1xb32-coslr-1k_scenes", CONVNEXT),
-    "lomar-vit": ("lomar_vit-mini-p8_1xb64-coslr-2k_scenes", IRPE_VIT),
+    "lomar-vit": ("lomar_vit-mini-p8_1xb16-coslr-2k_scenes", IRPE_VIT),
     "a2mim-r50": ("a2mim_r50-mini_1xb32-coslr-1k_scenes", RESNET),
-    "a2mim-vit": ("a2mim_vit-mini-p8_1xb64-coslr-2k_scenes", BEIT),
+    "a2mim-vit": ("a2mim_vit-mini-p8_1xb16-coslr-2k_scenes", BEIT),
 }
 
 
@@ -97,7 +97,7 @@ def parse_args() -> argparse.Namespace:
         default=argparse.SUPPRESS,
         help="which uses (default: all that there are small configs for)",
     )
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 each")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N - 1 each")
     parser.add_argument(
         "--budget",
         type=float,
@@ -254,13 +254,36 @@ def convert(checkpoint: Path, dialect: str, work_dir: Path) -> Path:
     return converted
 
 
-def compare(
-    args: argparse.Namespace, checkpoint: Path, drawn: dict[str, dict], threads: int
-) -> dict:
-    """Train every task from both starts with every seed; (task, start) -> metrics by seed."""
-    folder, weights_hash = args.work_dir / args.model, file_hash(checkpoint)
+def pretrain(args: argparse.Namespace, scenes: dict, threads: int) -> tuple[dict[str, Path], str]:
+    """Pre-train; the encoder by the kind of checkpoint, and the hash of what all were made of.
+
+    Args:
+        args: of the command line.
+        scenes: how those to pre-train on were drawn.
+        threads: of torch.
+    """
+    folder = args.work_dir / args.model
+    checkpoint = train(
+        config_path(MODELS[args.model][0]),
+        folder / "pretraining",
+        [f"train_dataloader.dataset.data_root={args.data_dir / 'unlabelled/images/training'}"],
+        scenes,
+        args.budget,
+        threads,
+    )
     dialects = {args.configs[name][1] for name in args.tasks}
-    weights = {dialect: convert(checkpoint, dialect, folder) for dialect in dialects}
+    return {d: convert(checkpoint, d, folder) for d in dialects}, file_hash(checkpoint)
+
+
+def compare(args: argparse.Namespace, drawn: dict[str, dict]) -> dict:
+    """Pre-train, and train every task from both starts with every seed.
+
+    Trainings from scratch do not wait for the pre-training.
+
+    Returns:
+        (task, start) -> metrics by seed.
+    """
+    threads = max((os.cpu_count() or 1) // args.jobs, 1)
 
     def one(name: str, start: str, seed: int) -> dict[str, float]:
         task, (config, dialect) = TASKS[name], args.configs[name]
@@ -270,50 +293,58 @@ def compare(
             options.append("model.backbone.init_cfg=None")
             work_dir = args.work_dir / "scratch" / f"{config}_seed{seed}"
         else:
+            weights, weights_hash = pretrained.result()
             options.append(f"model.backbone.init_cfg.checkpoint={weights[dialect]}")
             inputs.append(weights_hash)
-            work_dir = folder / f"{config}_seed{seed}"
+            work_dir = args.work_dir / args.model / f"{config}_seed{seed}"
         train(config_path(config), work_dir, options, inputs, args.budget, threads)
         return metrics_of(work_dir, task)
 
-    results: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
-    todo = list(product(args.tasks, ("pre-trained", "scratch"), range(args.seeds)))
-    began = time.monotonic()
+    todo = list(product(("scratch", "pre-trained"), range(args.seeds), args.tasks))
     with ThreadPoolExecutor(args.jobs) as pool:
-        futures = {pool.submit(one, *run): run for run in todo}
+        # The first, so that nothing waits for it that keeps it from starting.
+        pretrained = pool.submit(pretrain, args, drawn["unlabelled"], threads)
+        futures = {pool.submit(one, name, start, n): (name, start, n) for start, n, name in todo}
         try:
-            for count, future in enumerate(as_completed(futures), 1):
-                name, start, seed = futures[future]
-                results.setdefault((name, start), {})[seed] = future.result()
-                left = (time.monotonic() - began) / count * (len(todo) - count) / 60
-                texts = [f"{title} {value:.1f}" for title, value in future.result().items()]
-                print(
-                    f"[{count}/{len(todo)}] {name}, {start}, seed {seed}: {', '.join(texts)} "
-                    f"(about {left:.0f} min left)",
-                    flush=True,
-                )
+            return collected(futures, pretrained)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def collected(futures: dict[Future, tuple[str, str, int]], pretrained: Future) -> dict:
+    """Results as they come, each told; (task, start) -> metrics by seed."""
+    results: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
+    began, every = time.monotonic(), [pretrained, *futures]
+    for count, future in enumerate(as_completed(every), 1):
+        left = (time.monotonic() - began) / count * (len(every) - count) / 60
+        found = future.result()
+        if future is pretrained:
+            text = "pre-training"
+        else:
+            name, start, seed = futures[future]
+            results.setdefault((name, start), {})[seed] = found
+            texts = [f"{title} {value:.1f}" for title, value in found.items()]
+            text = f"{name}, {start}, seed {seed}: {', '.join(texts)}"
+        print(f"[{count}/{len(every)}] {text} (about {left:.0f} min left)", flush=True)
     return results
 
 
 def table(results: dict) -> str:
-    """Means, smallest and largest over the seeds, as Markdown."""
+    """Means over the seeds, and the smallest and largest of several, as Markdown."""
     lines = [
         "| | from scratch | pre-trained | gain |",
         "| --- | --- | --- | --- |",
     ]
-    for name in dict.fromkeys(name for name, _ in results):
+    for name in (name for name in TASKS if (name, "scratch") in results):
         for title in next(iter(results[name, "scratch"].values())):
-            starts = {}
+            means, texts = [], []
             for start in ("scratch", "pre-trained"):
-                starts[start] = [metrics[title] for metrics in results[name, start].values()]
-            texts = [
-                f"{statistics.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})"
-                for values in starts.values()
-            ]
-            gain = statistics.mean(starts["pre-trained"]) - statistics.mean(starts["scratch"])
+                values = [metrics[title] for metrics in results[name, start].values()]
+                means.append(statistics.mean(values))
+                spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
+                texts.append(f"{means[-1]:.1f}{spread}")
+            gain = means[1] - means[0]
             lines.append(f"| {name}, {title} | {texts[0]} | {texts[1]} | {gain:+.1f} |")
     return "\n".join(lines)
 
@@ -323,24 +354,13 @@ def main() -> None:
     began = time.monotonic()
     drawn = make_scenes(args)
     folder = args.work_dir / args.model
-    print(f"Pre-training; its log is {folder / 'pretraining' / 'log.txt'} ...", flush=True)
-    checkpoint = train(
-        config_path(MODELS[args.model][0]),
-        folder / "pretraining",
-        [f"train_dataloader.dataset.data_root={args.data_dir / 'unlabelled/images/training'}"],
-        drawn["unlabelled"],
-        args.budget,
-        os.cpu_count() or 1,
-    )
-    results = compare(args, checkpoint, drawn, max((os.cpu_count() or 1) // args.jobs, 1))
+    print(f"Training; logs are below {args.work_dir} ...", flush=True)
+    results = compare(args, drawn)
     text = table(results)
     (folder / "table.md").write_text(f"{text}\n")
     minutes = (time.monotonic() - began) / 60
-    print(
-        f"\n{text}\n\nMeans over {args.seeds} seeds (smallest to largest), {minutes:.0f} min; ",
-        end="",
-    )
-    print(f"table in {folder / 'table.md'}")
+    seeds = f"Means over {args.seeds} seeds (smallest to largest)" if args.seeds > 1 else "One seed"
+    print(f"\n{text}\n\n{seeds}, {minutes:.0f} min; table in {folder / 'table.md'}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # A small LocalMIM on a ResNet-50 of a quarter of the width, procedural scenes of 128x128 pixels.
-_base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+_base_ = "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 
 model = dict(
     backbone=dict(_delete_=True, type="PackedResNet", depth=50, stem_channels=16, base_channels=16),

@@ -1,5 +1,5 @@
 # A small LocalMIM Swin on procedural scenes of 128x128 pixels, for the transfer demo.
-_base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+_base_ = "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 
 model = dict(
     backbone=dict(
@@ -16,3 +16,4 @@ model = dict(
 )
 
 image_size = 128
+train_dataloader = dict(batch_size=64)

@@ -19,22 +19,22 @@ from localmim.data.scenes import SceneSet
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "configs/demo"
 PRETRAINING = {
-    "vit": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
+    "vit": "localmim_vit-mini-p8_1xb16-coslr-2k_scenes",
     "swin": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes",
     "r50": "localmim_r50-mini_1xb32-coslr-1k_scenes",
     "convnext": "localmim_convnext-mini_1xb32-coslr-1k_scenes",
-    "lomar": "lomar_vit-mini-p8_1xb64-coslr-2k_scenes",
+    "lomar": "lomar_vit-mini-p8_1xb16-coslr-2k_scenes",
     "a2mim-r50": "a2mim_r50-mini_1xb32-coslr-1k_scenes",
-    "a2mim-vit": "a2mim_vit-mini-p8_1xb64-coslr-2k_scenes",
+    "a2mim-vit": "a2mim_vit-mini-p8_1xb16-coslr-2k_scenes",
 }
 # Config -> its pre-training and the kind of checkpoint that it reads.
 CHAINS = {
     "vit-mini-p8_1xb32-coslr-300_scenes": ("vit", "localmim"),
     "linear_vit-mini-p8_1xb32-coslr-300_scenes": ("vit", "localmim"),
     "swin-mini-w4_1xb32-coslr-300_scenes": ("swin", "localmim"),
-    "upernet_vit-mini-p8_1xb16-coslr-300_scenes": ("vit", "mmseg-mae"),
-    "upernet_swin-mini-w4_1xb16-coslr-300_scenes": ("swin", "mmseg"),
-    "upernet_r50-mini_1xb16-coslr-300_scenes": ("r50", "mmpretrain"),
+    "upernet_vit-mini-p8_1xb8-coslr-900_scenes": ("vit", "mmseg-mae"),
+    "upernet_swin-mini-w4_1xb8-coslr-900_scenes": ("swin", "mmseg"),
+    "upernet_r50-mini_1xb8-coslr-900_scenes": ("r50", "mmpretrain"),
     "mask-rcnn_vit-mini-p8_sfp_1xb8-coslr-300_scenes": ("vit", "localmim"),
     "mask-rcnn_swin-mini-w4_fpn_1xb8-coslr-300_scenes": ("swin", "mmdet"),
     "mask-rcnn_r50-mini_fpn_1xb8-coslr-300_scenes": ("a2mim-r50", "mmdet"),
@@ -177,7 +177,7 @@ def test_backbones_of_all_libraries_see_the_same(weights, scenes, tmp_path):
 
 
 def test_images_narrower_than_the_crop_are_padded_for_a_vit():
-    cfg = Config.fromfile(DEMO / "upernet_vit-mini-p8_1xb16-coslr-300_scenes.py")
+    cfg = Config.fromfile(DEMO / "upernet_vit-mini-p8_1xb8-coslr-900_scenes.py")
     init_default_scope("mmseg")
     cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model).eval()

@@ -10,7 +10,7 @@ from localmim.engine import check_config
 ROOT = Path(__file__).parents[2]
 CONFIGS = [p for p in sorted(ROOT.glob("configs/**/*.py")) if "_base_" not in p.parts]
 VIT = ROOT / "configs/localmim/localmim_vit-base-p16_8xb256-amp-coslr-100e_in1k.py"
-SCENES = ROOT / "configs/demo/localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+SCENES = ROOT / "configs/demo/localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 FINETUNE = ROOT / "configs/finetune/vit-base-p16_localmim-1600e-pre_8xb128-amp-coslr-100e_in1k.py"
 SEGMENT = ROOT / "configs/segmentation/upernet_r50_8xb2-amp-160k_ade20k-512x512.py"
 DETECT = ROOT / "configs/detection/mask-rcnn_r50_fpn_8xb2-amp-1x_coco.py"

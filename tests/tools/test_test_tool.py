@@ -15,7 +15,7 @@ from localmim.models import SparseViT
 ROOT = Path(__file__).parents[2]
 ARCH = dict(embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512)
 KNN = "configs/demo/knn_vit-mini-p8_scenes.py"
-SEGMENTATION = "configs/demo/upernet_r50-mini_1xb16-coslr-300_scenes.py"
+SEGMENTATION = "configs/demo/upernet_r50-mini_1xb8-coslr-900_scenes.py"
 
 
 def call(*command, **environment):

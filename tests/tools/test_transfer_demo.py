@@ -77,3 +77,16 @@ def test_models_have_their_configs_and_tasks(demo, name, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             demo.parse_args()
         assert "lomar-vit has classification, not detection" in capsys.readouterr().err
+
+
+def test_the_table_has_the_spread_of_seeds_where_there_are_several(demo):
+    results = {
+        ("detection", "scratch"): {0: {"AP": 1.0}, 1: {"AP": 3.0}},
+        ("detection", "pre-trained"): {0: {"AP": 4.0}, 1: {"AP": 5.0}},
+        ("classification", "pre-trained"): {0: {"top-1": 30.0}},
+        ("classification", "scratch"): {0: {"top-1": 10.0}},
+    }
+    assert demo.table(results).splitlines()[2:] == [
+        "| classification, top-1 | 10.0 | 30.0 | +20.0 |",
+        "| detection, AP | 2.0 (1.0 to 3.0) | 4.5 (4.0 to 5.0) | +2.5 |",
+    ]

@@ -14,7 +14,7 @@ from localmim.engine import settle_image_size
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
-LOMAR_CONFIG = ROOT / "configs/demo/lomar_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+LOMAR_CONFIG = ROOT / "configs/demo/lomar_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 A2MIM_CONFIG = ROOT / "configs/demo/a2mim_r50-mini_1xb32-coslr-1k_scenes.py"  # has no img_size
 SWIN_CONFIG = ROOT / "configs/demo/localmim_swin-mini-w4_1xb16-coslr-8e_photos.py"
 

@@ -52,35 +52,35 @@ class Family:
 VIT = (
     64,
     "vit-mini-p8_1xb32-coslr-300_scenes",
-    ("upernet_vit-mini-p8_1xb16-coslr-300_scenes", "mmseg-mae"),
+    ("upernet_vit-mini-p8_1xb8-coslr-900_scenes", "mmseg-mae"),
 )
 ABLATIONS = ("top-tap", "one-scale", "isolated", "deep", "pixel", "pixel-2taps")
 FAMILIES = {
     "vit": Family(
         *VIT,
         {
-            "localmim": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes",
-            "localmim-pixel": "localmim_vit-mini-p8_pixel_1xb64-coslr-2k_scenes",
-            "localmim-2taps": "localmim_vit-mini-p8_pixel-2taps_1xb64-coslr-2k_scenes",
-            "mae": "mae_vit-mini-p8_1xb64-coslr-2k_scenes",
-            "maskfeat": "maskfeat-sparse_vit-mini-p8_1xb64-coslr-2k_scenes",
+            "localmim": "localmim_vit-mini-p8_1xb16-coslr-2k_scenes",
+            "localmim-pixel": "localmim_vit-mini-p8_pixel_1xb16-coslr-2k_scenes",
+            "localmim-2taps": "localmim_vit-mini-p8_pixel-2taps_1xb16-coslr-2k_scenes",
+            "mae": "mae_vit-mini-p8_1xb16-coslr-2k_scenes",
+            "maskfeat": "maskfeat-sparse_vit-mini-p8_1xb16-coslr-2k_scenes",
         },
     ),
     "vit-ablations": Family(
         *VIT,
-        {"localmim": "localmim_vit-mini-p8_1xb64-coslr-2k_scenes"}
-        | {name: f"localmim_vit-mini-p8_{name}_1xb64-coslr-2k_scenes" for name in ABLATIONS},
+        {"localmim": "localmim_vit-mini-p8_1xb16-coslr-2k_scenes"}
+        | {name: f"localmim_vit-mini-p8_{name}_1xb16-coslr-2k_scenes" for name in ABLATIONS},
     ),
     "swin": Family(
         128,
         "swin-mini-w4_1xb32-coslr-300_scenes",
-        ("upernet_swin-mini-w4_1xb16-coslr-300_scenes", "mmseg"),
+        ("upernet_swin-mini-w4_1xb8-coslr-900_scenes", "mmseg"),
         {"localmim": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes"},
     ),
     "r50": Family(
         128,
         "r50-mini_1xb32-coslr-300_scenes",
-        ("upernet_r50-mini_1xb16-coslr-300_scenes", "mmpretrain"),
+        ("upernet_r50-mini_1xb8-coslr-900_scenes", "mmpretrain"),
         {
             "localmim": "localmim_r50-mini_1xb32-coslr-1k_scenes",
             "a2mim": "a2mim_r50-mini_1xb32-coslr-1k_scenes",

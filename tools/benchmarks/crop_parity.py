@@ -27,7 +27,7 @@ from localmim.data.photographs import bundled_photographs
 
 UNTRAINED = "untrained"
 ROOT = Path(__file__).parents[2]
-PRETRAIN = ROOT / "configs/demo/localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+PRETRAIN = ROOT / "configs/demo/localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 NEIGHBOURS = ROOT / "configs/demo/knn_vit-mini-p8_scenes.py"
 PILLOW = [
     dict(type="LoadImage"),

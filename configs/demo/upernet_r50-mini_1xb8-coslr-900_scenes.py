@@ -1,7 +1,7 @@
 # UPerNet on a ResNet-50 of a quarter of the width, procedural scenes, tested on whole images.
 _base_ = [
     "../_base_/models/upernet.py",
-    "../_base_/datasets/scenes_ade20k_bs16.py",
+    "../_base_/datasets/scenes_ade20k_bs8.py",
     "../_base_/schedules/adamw_coslr_scenes.py",
     "../_base_/segmentation_runtime.py",
 ]
@@ -23,3 +23,4 @@ model = dict(
 )
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
+train_cfg = dict(max_iters=900, val_interval=900)

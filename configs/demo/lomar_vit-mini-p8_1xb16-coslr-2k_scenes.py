@@ -1,5 +1,5 @@
 # A small LoMaR on procedural scenes: four windows of 4x4 patches in each image of 8x8.
-_base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+_base_ = "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 
 model = dict(
     type="LoMaR",

@@ -1,6 +1,6 @@
 # HOG at the top of the encoder alone, from visible patches (the sparse MaskFeat of ../baselines),
 # to compare with LocalMIM, which taps four layers.
-_base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+_base_ = "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 
 model = dict(
     type="MaskedImageModel",

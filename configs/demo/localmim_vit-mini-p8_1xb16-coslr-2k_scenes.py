@@ -1,5 +1,6 @@
-# A small LocalMIM ViT on procedural scenes, the first link of the transfer demo: minutes on two
-# CPU cores. Patches of 8 pixels, because 64x64 has but 16 of 16.
+# A small LocalMIM ViT on procedural scenes, the first link of the transfer demo: minutes on a CPU.
+# Patches of 8 pixels, because 64x64 has but 16 of 16. Small batches and large steps got furthest
+# for their time (docs/benchmarks/acceleration.md).
 _base_ = [
     "../_base_/models/localmim_vit-base-p16.py",
     "../_base_/datasets/folder_bs128_mim.py",
@@ -23,7 +24,7 @@ image_size = 64
 train_pipeline = _base_.train_pipeline
 train_pipeline[0].crop_ratio_range = (0.5, 1.0)
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=16,
     num_workers=1,
     pin_memory=False,
     sampler=dict(type="InfiniteSampler"),

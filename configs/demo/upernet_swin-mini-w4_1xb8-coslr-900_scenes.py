@@ -2,7 +2,7 @@
 #   python tools/convert.py PRETRAINED.pth backbone.pth --to mmseg
 _base_ = [
     "../_base_/models/upernet.py",
-    "../_base_/datasets/scenes_ade20k_bs16.py",
+    "../_base_/datasets/scenes_ade20k_bs8.py",
     "../_base_/schedules/adamw_coslr_scenes.py",
     "../_base_/segmentation_runtime.py",
 ]
@@ -26,3 +26,4 @@ model = dict(
 )
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
+train_cfg = dict(max_iters=900, val_interval=900)

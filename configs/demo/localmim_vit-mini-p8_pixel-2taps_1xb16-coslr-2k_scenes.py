@@ -1,6 +1,6 @@
 # Two taps in the place of four, and cells of two patches hidden, as 64 pixels allow: what got
 # furthest for its time on photographs (docs/benchmarks/acceleration.md).
-_base_ = "localmim_vit-mini-p8_pixel_1xb64-coslr-2k_scenes.py"
+_base_ = "localmim_vit-mini-p8_pixel_1xb16-coslr-2k_scenes.py"
 
 model = dict(
     backbone=dict(out_indices=(3, 7)),

@@ -1,4 +1,4 @@
-# Procedural scenes laid out as ADE20K, crops of 64x64, 16 images per GPU. Made by
+# Procedural scenes laid out as ADE20K, crops of 64x64, 8 images per GPU. Made by
 #   python tools/make_scenes.py ade20k data/scenes/ade20k --train 3000 --val 600 --size 128 128 \
 #       --max-objects 1
 crop_size = (64, 64)
@@ -71,7 +71,7 @@ dataset = dict(
 )
 
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),
@@ -82,7 +82,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(

@@ -4,7 +4,7 @@
 #   python tools/train.py THIS_FILE --cfg-options model.backbone.init_cfg.checkpoint=backbone.pth
 _base_ = [
     "../_base_/models/upernet.py",
-    "../_base_/datasets/scenes_ade20k_bs16.py",
+    "../_base_/datasets/scenes_ade20k_bs8.py",
     "../_base_/schedules/adamw_coslr_scenes.py",
     "../_base_/segmentation_runtime.py",
 ]
@@ -38,3 +38,4 @@ optim_wrapper = dict(
     constructor="LearningRateDecayOptimizerConstructor",
     paramwise_cfg=dict(num_layers=8, decay_rate=0.9, decay_type="layer_wise"),
 )
+train_cfg = dict(max_iters=900, val_interval=900)

@@ -1,5 +1,5 @@
 # MAE on the encoder, images and schedule of the small LocalMIM ViT, to compare with.
-_base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+_base_ = "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 
 model = dict(
     type="MaskedImageModel",

@@ -1,5 +1,5 @@
 # A small A2MIM on a ViT, procedural scenes of 64x64 pixels.
-_base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+_base_ = "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 
 model = dict(
     type="MaskedImageModel",

@@ -1,5 +1,5 @@
 # One tap, at the end, as MAE and MaskFeat have: what the local ones add.
-_base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+_base_ = "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 
 model = dict(
     type="MaskedImageModel",

@@ -1,5 +1,5 @@
 # Normalised pixels in the place of HOG, and MAE's share of hidden patches.
-_base_ = "localmim_vit-mini-p8_1xb64-coslr-2k_scenes.py"
+_base_ = "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
 
 model = dict(
     mask_generator=dict(ratio=0.75),
