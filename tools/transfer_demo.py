@@ -56,17 +56,17 @@ TASKS = {
 VIT = {
     "classification": ("vit-mini-p8_1xb32-coslr-300_scenes", "mmpretrain"),
     "segmentation": ("upernet_vit-mini-p8_1xb8-coslr-900_scenes", "mmseg-mae"),
-    "detection": ("mask-rcnn_vit-mini-p8_sfp_1xb8-coslr-300_scenes", "mmpretrain"),
+    "detection": ("mask-rcnn_vit-mini-p8_sfp_1xb4-coslr-600_scenes", "mmpretrain"),
 }
 SWIN = {
     "classification": ("swin-mini-w4_1xb32-coslr-300_scenes", "mmpretrain"),
     "segmentation": ("upernet_swin-mini-w4_1xb8-coslr-900_scenes", "mmseg"),
-    "detection": ("mask-rcnn_swin-mini-w4_fpn_1xb8-coslr-300_scenes", "mmdet"),
+    "detection": ("mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-600_scenes", "mmdet"),
 }
 RESNET = {
     "classification": ("r50-mini_1xb32-coslr-300_scenes", "mmpretrain"),
     "segmentation": ("upernet_r50-mini_1xb8-coslr-900_scenes", "mmpretrain"),
-    "detection": ("mask-rcnn_r50-mini_fpn_1xb8-coslr-300_scenes", "mmdet"),
+    "detection": ("mask-rcnn_r50-mini_fpn_1xb4-coslr-600_scenes", "mmdet"),
 }
 CONVNEXT = {"classification": ("convnext-mini_1xb32-coslr-300_scenes", "mmpretrain")}
 # Only LoMaR's own ViT has its relative positions.

@@ -1,4 +1,4 @@
-# Procedural scenes laid out as COCO, 64x64, 8 images per GPU. Made by
+# Procedural scenes laid out as COCO, 64x64, 4 images per GPU. Made by
 #   python tools/make_scenes.py coco data/scenes/coco --train 3000 --val 600 --size 128 128 \
 #       --max-objects 1
 data_root = "data/scenes/coco/"
@@ -57,7 +57,7 @@ metainfo = dict(
 )
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),

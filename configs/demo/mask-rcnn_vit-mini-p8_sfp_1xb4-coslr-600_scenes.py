@@ -2,7 +2,7 @@
 # of pre-training as they are.
 _base_ = [
     "../_base_/models/mask-rcnn_fpn.py",
-    "../_base_/datasets/scenes_coco_bs8.py",
+    "../_base_/datasets/scenes_coco_bs4.py",
     "../_base_/schedules/adamw_coslr_scenes.py",
     "../_base_/detection_runtime.py",
 ]
@@ -41,6 +41,8 @@ optim_wrapper = dict(
     constructor="BackboneLayerDecay",
     paramwise_cfg=dict(layer_decay_rate=0.9),
 )
+
+train_cfg = dict(max_iters=600, val_interval=600)
 
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
