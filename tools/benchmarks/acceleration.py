@@ -235,7 +235,7 @@ def main() -> None:
         raise SystemExit(f"error: --data: {error}") from error
     args.work_dir.mkdir(parents=True, exist_ok=True)
     args.tuned = [("finetune", share) for share in args.finetune]
-    args.tuned += [("segmentation", 1.0)] if args.maps else []
+    args.tuned += [("segmentation", 1.0)] if args.maps and args.family.segmentation else []
     with ThreadPoolExecutor(args.jobs) as pool:
         speeds = pool.map(lambda method: calibrate(method, args), args.methods)
         list(tqdm(speeds, total=len(args.methods), desc="speed"))

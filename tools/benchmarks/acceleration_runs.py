@@ -39,13 +39,14 @@ class Family:
     Attributes:
         size: side of the images in pixels, of these configs.
         finetune: config.
-        segmentation: config, and the kind of checkpoint that its backbone reads.
+        segmentation: config, and the kind of checkpoint that its backbone reads; None where mmseg
+            does not have the encoder.
         methods: config of each.
     """
 
     size: int
     finetune: str
-    segmentation: tuple[str, str]
+    segmentation: tuple[str, str] | None
     methods: dict[str, str]
 
 
@@ -71,11 +72,27 @@ FAMILIES = {
         {"localmim": "localmim_vit-mini-p8_1xb16-coslr-2k_scenes"}
         | {name: f"localmim_vit-mini-p8_{name}_1xb16-coslr-2k_scenes" for name in ABLATIONS},
     ),
+    # Encoders that differ from other ViTs, with the one method that trains them.
+    "vit-irpe": Family(
+        64,
+        "vit-irpe-mini-p8_1xb32-coslr-300_scenes",
+        None,
+        {"lomar": "lomar_vit-mini-p8_1xb16-coslr-2k_scenes"},
+    ),
+    "vit-beit": Family(
+        64,
+        "vit-beit-mini-p8_1xb32-coslr-300_scenes",
+        None,
+        {"a2mim": "a2mim_vit-mini-p8_1xb16-coslr-2k_scenes"},
+    ),
     "swin": Family(
         128,
         "swin-mini-w4_1xb32-coslr-300_scenes",
         ("upernet_swin-mini-w4_1xb8-coslr-900_scenes", "mmseg"),
-        {"localmim": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes"},
+        {
+            "localmim": "localmim_swin-mini-w4_1xb64-coslr-2k_scenes",
+            "greenmim": "greenmim_swin-mini-w4_1xb64-coslr-2k_scenes",
+        },
     ),
     "r50": Family(
         128,
@@ -190,7 +207,7 @@ def load_encoder(job: Job, args: argparse.Namespace) -> tuple[nn.Module, nn.Modu
     else:
         init_default_scope("mmpretrain")
         MMLogger.get_instance("acceleration", log_level="WARNING")
-        cfg = Config.fromfile(CONFIGS / f"{args.family.methods['localmim']}.py")
+        cfg = Config.fromfile(CONFIGS / f"{next(iter(args.family.methods.values()))}.py")
         settle_image_size(cfg)
         torch.manual_seed(job.seed)
         model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})

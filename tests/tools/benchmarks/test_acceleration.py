@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tools/benchmarks"))
 import acceleration
 import acceleration_runs
 from acceleration_report import scores, table
-from label_quality import LabelledImages, few_labels, probes, score
+from label_quality import LabelledImages, block_features, few_labels, probes, score
 
 
 def test_few_labels_are_of_every_class_and_drawn_by_the_seed():
@@ -47,6 +47,21 @@ def test_probes_of_features_that_tell_and_of_noise():
     assert len(rows) == 2 * (1 + 3 + 1)
     for row in rows:
         assert (row["score"] > 95) == (row["block"] == 0)
+
+
+@pytest.mark.parametrize("name", acceleration_runs.FAMILIES)
+def test_every_family_has_its_configs_and_features(name):
+    family = acceleration_runs.FAMILIES[name]
+    configs = [family.finetune, *family.methods.values(), *(family.segmentation or ())[:1]]
+    assert all((acceleration_runs.CONFIGS / f"{config}.py").is_file() for config in configs)
+    args = argparse.Namespace(family=family)
+    encoder = acceleration_runs.load_encoder(acceleration_runs.Job("random", 0, 0, 0), args)
+    images = torch.randint(0, 256, (3, 3, family.size, family.size), dtype=torch.uint8)
+    with torch.no_grad():
+        found = block_features(*encoder, images)
+    assert len(found) >= 2
+    for features in found:
+        assert features.shape[0] == 3 and features.isfinite().all() and features.std(0).mean() > 0
 
 
 def record(method, minutes, seed, score):
