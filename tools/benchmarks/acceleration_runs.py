@@ -55,7 +55,7 @@ VIT = (
     "vit-mini-p8_1xb32-coslr-300_scenes",
     ("upernet_vit-mini-p8_1xb8-coslr-900_scenes", "mmseg-mae"),
 )
-ABLATIONS = ("top-tap", "one-scale", "isolated", "deep", "pixel", "pixel-2taps")
+ABLATIONS = ("coarse-tap", "one-scale", "isolated", "deep", "pixel", "pixel-2taps")
 FAMILIES = {
     "vit": Family(
         *VIT,
@@ -69,7 +69,10 @@ FAMILIES = {
     ),
     "vit-ablations": Family(
         *VIT,
-        {"localmim": "localmim_vit-mini-p8_1xb16-coslr-2k_scenes"}
+        {
+            "localmim": "localmim_vit-mini-p8_1xb16-coslr-2k_scenes",
+            "top-tap": "maskfeat-sparse_vit-mini-p8_1xb16-coslr-2k_scenes",
+        }
         | {name: f"localmim_vit-mini-p8_{name}_1xb16-coslr-2k_scenes" for name in ABLATIONS},
     ),
     # Encoders that differ from other ViTs, with the one method that trains them.

@@ -1,8 +1,0 @@
-# One tap, at the end, as MAE and MaskFeat have: what the local ones add.
-_base_ = "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"
-
-model = dict(
-    type="MaskedImageModel",
-    backbone=dict(out_indices=(-1,)),
-    target_generator=dict(cells=(8,)),
-)
