@@ -80,7 +80,7 @@ $(TEST_STAMP): $(STAMP) $(TEST_REQUIREMENTS)
 # Two processes of one thread each: most of the time is not torch's. One that dies fails the run;
 # xdist would start another, and wait for it forever.
 test: $(TEST_STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 --durations=25 tests
 
 # What the tests do a few times, many times (see docs/reliability.md).
 torture: $(TEST_STAMP)
