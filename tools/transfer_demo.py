@@ -75,7 +75,7 @@ BEIT = {"classification": ("vit-beit-mini-p8_1xb32-coslr-300_scenes", "mmpretrai
 # What can be pre-trained: the config, and for each task a config and the kind of checkpoint that
 # its backbone reads.
 MODELS = {
-    "localmim-vit": ("localmim_vit-mini-p8_1xb16-coslr-2k_scenes", VIT),
+    "localmim-vit": ("localmim_vit-mini-p8_coarse_1xb16-coslr-2k_scenes", VIT),
     "localmim-swin": ("localmim_swin-mini-w4_1xb64-coslr-2k_scenes", SWIN),
     "localmim-r50": ("localmim_r50-mini_1xb32-coslr-1k_scenes", RESNET),
     "localmim-convnext": ("localmim_convnext-mini_1xb32-coslr-1k_scenes", CONVNEXT),

@@ -1,4 +1,4 @@
-# A small LocalMIM ViT on procedural scenes, the first link of the transfer demo: minutes on a CPU.
+# A small LocalMIM ViT on procedural scenes: minutes on a CPU.
 # Patches of 8 pixels, because 64x64 has but 16 of 16. Small batches and large steps got furthest
 # for their time (docs/benchmarks/acceleration.md).
 _base_ = [

@@ -55,12 +55,13 @@ VIT = (
     "vit-mini-p8_1xb32-coslr-300_scenes",
     ("upernet_vit-mini-p8_1xb8-coslr-900_scenes", "mmseg-mae"),
 )
-ABLATIONS = ("coarse-tap", "one-scale", "isolated", "deep", "pixel", "pixel-2taps")
+ABLATIONS = ("coarse", "coarse-tap", "fine", "isolated", "deep", "pixel", "pixel-2taps")
 FAMILIES = {
     "vit": Family(
         *VIT,
         {
             "localmim": "localmim_vit-mini-p8_1xb16-coslr-2k_scenes",
+            "localmim-coarse": "localmim_vit-mini-p8_coarse_1xb16-coslr-2k_scenes",
             "localmim-pixel": "localmim_vit-mini-p8_pixel_1xb16-coslr-2k_scenes",
             "localmim-2taps": "localmim_vit-mini-p8_pixel-2taps_1xb16-coslr-2k_scenes",
             "mae": "mae_vit-mini-p8_1xb16-coslr-2k_scenes",
