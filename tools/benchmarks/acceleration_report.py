@@ -83,8 +83,11 @@ def curves(report: dict) -> Figure:
     methods = sorted({method for method, minutes in groups if minutes})
     budgets = sorted({minutes for _, minutes in groups if minutes})
     shown = [c for c in COLUMNS if any(len(scores(r, *c)[0]) for r in groups.values())]
-    figure = Figure(figsize=(3.4 * len(shown), 3.2), layout="constrained")
-    for axis, (kind, share) in zip(figure.subplots(1, len(shown)), shown, strict=True):
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(3.4 * columns, 3.0 * rows), layout="constrained")
+    axes = [figure.add_subplot(rows, columns, n + 1) for n in range(len(shown))]
+    for axis, (kind, share) in zip(axes, shown, strict=True):
         for number, method in enumerate(methods):
             points = []
             for (name, minutes), records in sorted(groups.items()):
@@ -97,8 +100,8 @@ def curves(report: dict) -> Figure:
                 minutes, means, spreads = np.array(points).T
                 axis.errorbar(minutes, means, spreads, color=f"C{number}", label=method, marker=".")
         for name, style in (("random", ":"), *zip(report["raw"], ("--", "-."), strict=False)):
-            rows = report["raw"].get(name)
-            records = [{"rows": rows}] if rows else groups.get(("random", 0), [])
+            raw = report["raw"].get(name)
+            records = [{"rows": raw}] if raw else groups.get(("random", 0), [])
             found = scores(records, kind, share)[0]
             if len(found):
                 axis.axhline(found.mean(), color="grey", ls=style, lw=1, label=name)
