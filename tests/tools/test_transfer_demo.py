@@ -79,6 +79,37 @@ def test_models_have_their_configs_and_tasks(demo, name, monkeypatch, capsys):
         assert "lomar-vit has classification, not detection" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_both_starts_are_trained_and_scratch_does_not_wait(
+    demo, jobs, tmp_path, monkeypatch, capsys
+):
+    begun = []
+
+    def train(config, work_dir, options, inputs, budget, threads):
+        begun.append((work_dir.relative_to(tmp_path).parts[0], options))
+        return work_dir / "last.pth"
+
+    monkeypatch.setattr(demo, "train", train)
+    monkeypatch.setattr(demo, "convert", lambda checkpoint, dialect, folder: folder / dialect)
+    monkeypatch.setattr(demo, "file_hash", lambda path: "0123")
+    monkeypatch.setattr(demo, "metrics_of", lambda *_: {"score": 50.0})
+    arguments = ["demo", "--jobs", str(jobs), "--work-dir", str(tmp_path), "--seeds", "2"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    args = demo.parse_args()
+    drawn = dict.fromkeys(("unlabelled", "folder", "ade20k", "coco"))
+    results = demo.compare(args, drawn)
+    assert {key: sorted(seeds) for key, seeds in results.items()} == {
+        (task, start): [0, 1] for task in demo.TASKS for start in ("scratch", "pre-trained")
+    }
+    pretraining = [x for x in begun if "unlabelled" in x[1][0]]
+    assert len(pretraining) == 1 and (jobs > 1 or begun[0] == pretraining[0])
+    scratch = [options for place, options in begun if place == "scratch"]
+    assert len(scratch) == 6 and all("model.backbone.init_cfg=None" in x for x in scratch)
+    weights = "model.backbone.init_cfg.checkpoint="
+    started = [options for _, options in begun if any(x.startswith(weights) for x in options)]
+    assert len(started) == 6 and "[13/13]" in capsys.readouterr().out
+
+
 def test_the_table_has_the_spread_of_seeds_where_there_are_several(demo):
     results = {
         ("detection", "scratch"): {0: {"AP": 1.0}, 1: {"AP": 3.0}},
