@@ -103,6 +103,7 @@ def accuracy(args: argparse.Namespace, loader: str, seed: int, classes: int) -> 
     folder.mkdir(parents=True, exist_ok=True)
     iters = 1 if loader == UNTRAINED else args.iters
     cfg = Config.fromfile(PRETRAIN)
+    cfg.train_dataloader.batch_size = 64
     dataset = cfg.train_dataloader.dataset
     dataset.data_root = str(args.work_dir / "unlabelled")
     if loader == "pillow":
