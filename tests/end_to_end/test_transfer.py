@@ -154,11 +154,10 @@ def test_backbones_of_all_libraries_see_the_same(weights, scenes, tmp_path):
     images = torch.randn(1, 3, 256, 256).double()
     features = {}
     for name in (
-        "swin-mini-w4_1xb32",
-        "upernet_swin-mini-w4_1xb16",
-        "mask-rcnn_swin-mini-w4_fpn_1xb8",
+        "swin-mini-w4_1xb32-coslr-300_scenes",
+        "upernet_swin-mini-w4_1xb8-coslr-900_scenes",
+        "mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-600_scenes",
     ):
-        name = f"{name}-coslr-300_scenes"
         cfg = short(name, tmp_path, scenes)
         init_default_scope(cfg.default_scope)
         cfg.model.backbone.init_cfg.checkpoint = str(weights[CHAINS[name]])
@@ -224,5 +223,5 @@ def test_the_demo_runs_its_chain_and_ends_with_a_table(tmp_path):
         [str(part) for part in command], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "[2/2] classification" in done.stdout
+    assert "[3/3] classification" in done.stdout
     assert "| classification, top-1 accuracy (%) |" in done.stdout
