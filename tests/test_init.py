@@ -32,6 +32,10 @@ def python(*arguments):
         "import localmim; dir(localmim); localmim.__version__",
         "import localmim; hasattr(localmim, 'nothing')",
         "import localmim.recipes",
+        "import localmim.scenes",
+        # Processes that draw import the program anew.
+        "import runpy; runpy.run_path('tools/make_scenes.py')",
+        "import runpy; runpy.run_path('tools/transfer_demo.py')",
         "import localmim.command.main as m; m.parser(m.RUNS).parse_args(['config', '.'])",
     ],
 )

@@ -4,9 +4,7 @@ import argparse
 
 from tqdm import tqdm
 
-from localmim.data.scene_shapes import MAX_OBJECTS
-from localmim.data.scene_writers import WRITERS
-from localmim.data.scenes import MIN_SIDE, SceneSet
+from localmim.scenes import MAX_OBJECTS, MIN_SIDE, WRITERS, SceneSet
 
 EPILOG = """layouts:
   folder  classification, an image folder: {train,val}/KIND/*.png

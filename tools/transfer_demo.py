@@ -15,12 +15,9 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from mmengine.config import Config
 from tqdm import tqdm
 
-from localmim.checkpoints.files import file_hash
-from localmim.data.scene_writers import provide_scenes, scene_record
-from localmim.data.scenes import SceneSet
+from localmim.scenes import SceneSet, provide_scenes, scene_record
 
 ROOT = Path(__file__).parents[1]
 TRAIN_SCENES, VAL_SCENES, SIZE = 3000, 600, 128
@@ -157,12 +154,11 @@ def call(log: Path, *command: object, threads: int | None = None) -> None:
         raise SystemExit(f"{tail}\nerror: {' '.join(map(str, command))} failed; its log is {log}")
 
 
-def length_options(cfg: Config, budget: float) -> list[str]:
-    """Settings that shorten a config's schedule."""
+def length_options(iterations: int, warmup: int, budget: float) -> list[str]:
+    """Settings that shorten a config's schedule, of so many iterations."""
     if budget == 1:
         return []
-    iterations = max(round(cfg.train_cfg.max_iters * budget), 4)
-    warmup = max(round(cfg.param_scheduler[0].end * budget), 1)
+    iterations, warmup = max(round(iterations * budget), 4), max(round(warmup * budget), 1)
     return [
         f"train_cfg.max_iters={iterations}",
         f"train_cfg.val_interval={iterations}",
@@ -188,8 +184,11 @@ def train(
     Returns:
         The last checkpoint.
     """
+    from mmengine.config import Config  # brings torch, which processes that draw do without
+
     cfg = Config.fromfile(config)
-    options = [*options, *length_options(cfg, budget)]
+    warmup = cfg.param_scheduler[0].end
+    options = [*options, *length_options(cfg.train_cfg.max_iters, warmup, budget)]
     settings = hashlib.sha256(f"{cfg.pretty_text}{options}{inputs}".encode()).hexdigest()
     done = work_dir / "done.txt"
     if not (done.exists() and done.read_text() == settings):
@@ -224,15 +223,17 @@ def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
     Returns:
         By folder, how they were drawn.
     """
-    counts = [max(round(n * args.budget), 64) for n in (TRAIN_SCENES, VAL_SCENES)]
-    layouts = {TASKS[name].layout: (TASKS[name].layout, 1) for name in args.tasks}
+    train, val = (max(round(n * args.budget), 64) for n in (TRAIN_SCENES, VAL_SCENES))
+    labelled = SceneSet(train, val, (SIZE, SIZE), max_objects=1)
+    sets = {"unlabelled": ("ade20k", SceneSet(train, 0, (SIZE, SIZE), max_objects=4))}
+    sets |= {TASKS[name].layout: (TASKS[name].layout, labelled) for name in args.tasks}
     drawn = {}
-    for folder, (layout, objects) in {"unlabelled": ("ade20k", 4), **layouts}.items():
-        scenes = SceneSet(*counts, (SIZE, SIZE), max_objects=objects)
+    for folder, (layout, scenes) in sets.items():
         drawn[folder] = scene_record(layout, scenes)
-        workers = 2 if sum(counts) > 1000 else 1
+        total = scenes.train + scenes.val
+        workers = 2 if total > 1000 else 1
         try:
-            with tqdm(total=sum(counts), desc=f"drawing {folder}", delay=0.2) as bar:
+            with tqdm(total=total, desc=f"drawing {folder}", delay=0.2) as bar:
                 provide_scenes(layout, args.data_dir / folder, scenes, workers, bar.update)
         except (OSError, ValueError) as error:
             raise SystemExit(f"error: --data-dir: {error}") from error
@@ -262,6 +263,8 @@ def pretrain(args: argparse.Namespace, scenes: dict, threads: int) -> tuple[dict
         scenes: how those to pre-train on were drawn.
         threads: of torch.
     """
+    from localmim.checkpoints.files import file_hash  # brings torch as well
+
     folder = args.work_dir / args.model
     checkpoint = train(
         config_path(MODELS[args.model][0]),

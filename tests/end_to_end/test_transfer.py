@@ -13,8 +13,8 @@ from mmengine.registry import MODELS, RUNNERS, init_default_scope
 from mmseg.structures import SegDataSample
 
 from localmim.checkpoints import convert_file, init_weights
-from localmim.data.scene_writers import write_ade20k, write_coco, write_image_folder
-from localmim.data.scenes import SceneSet
+from localmim.scenes import SceneSet
+from localmim.scenes.writers import write_ade20k, write_coco, write_image_folder
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "configs/demo"

@@ -11,8 +11,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 
 from localmim.checkpoints import load_from_file, read_checkpoint
-from localmim.data.scene_writers import write_image_folder
-from localmim.data.scenes import SceneSet
+from localmim.scenes import SceneSet
+from localmim.scenes.writers import write_image_folder
 
 CONFIG = "finetune/vit-small-p16_1xb64-amp-coslr-100e_folder.py"
 

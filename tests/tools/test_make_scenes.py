@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from tool_main import main_of
 
-from localmim.data.scene_writers import write_image_folder
-from localmim.data.scenes import SceneSet
+from localmim.scenes import SceneSet
+from localmim.scenes.writers import write_image_folder
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_scenes.py"
 

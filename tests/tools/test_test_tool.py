@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from localmim.data.scene_writers import write_ade20k, write_image_folder
-from localmim.data.scenes import SceneSet
 from localmim.models import SparseViT
+from localmim.scenes import SceneSet
+from localmim.scenes.writers import write_ade20k, write_image_folder
 
 ROOT = Path(__file__).parents[2]
 ARCH = dict(embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512)

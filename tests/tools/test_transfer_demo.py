@@ -54,7 +54,7 @@ def test_scenes_that_were_drawn_otherwise_are_not_taken(demo, tmp_path):
     )
     drawn = demo.make_scenes(args)
     pictures = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*g")}
-    assert len(pictures) == 3 * (90 + 64) and demo.make_scenes(args) == drawn
+    assert len(pictures) == 2 * 90 + (90 + 64) and demo.make_scenes(args) == drawn
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*g")} == pictures
     args.budget = 0.04
     with pytest.raises(SystemExit, match="unlabelled does not hold .*'train': 120.*'train': 90"):
@@ -91,7 +91,7 @@ def test_both_starts_are_trained_and_scratch_does_not_wait(
 
     monkeypatch.setattr(demo, "train", train)
     monkeypatch.setattr(demo, "convert", lambda checkpoint, dialect, folder: folder / dialect)
-    monkeypatch.setattr(demo, "file_hash", lambda path: "0123")
+    monkeypatch.setattr("localmim.checkpoints.files.file_hash", lambda path: "0123")
     monkeypatch.setattr(demo, "metrics_of", lambda *_: {"score": 50.0})
     arguments = ["demo", "--jobs", str(jobs), "--work-dir", str(tmp_path), "--seeds", "2"]
     monkeypatch.setattr(sys, "argv", arguments)

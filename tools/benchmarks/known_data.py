@@ -6,8 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from localmim.data.scene_writers import provide_scenes
-from localmim.data.scenes import SceneSet
+from localmim.scenes import SceneSet, provide_scenes
 
 ROOT = Path(__file__).parents[2]
 # Those of the transfer demo's tasks.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .scene_shapes import MAX_OBJECTS, Placement, instance_map, place_objects
-from .scene_textures import draw_palette, draw_texture, noise
+from .shapes import MAX_OBJECTS, Placement, instance_map, place_objects
+from .textures import draw_palette, draw_texture, noise
 
 MIN_SIDE = 32  # of a picture, in pixels
 SPLITS = ("train", "val")

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from localmim.data.scene_shapes import (
+from localmim.scenes import SceneSet, render_scene, scene_rng
+from localmim.scenes.shapes import (
     KINDS,
     MIN_VISIBLE,
     _draw_placement,
@@ -14,12 +15,11 @@ from localmim.data.scene_shapes import (
     place_objects,
     posed_outline,
 )
-from localmim.data.scenes import SceneSet, render_scene, scene_rng
 
 SIZE = (64, 64)
 
 FRESH_PROCESS = """
-from localmim.data.scenes import render_scene
+from localmim.scenes import render_scene
 scenes = [render_scene(7, index, (48, 80)) for index in (4, 1, 3)]
 for scene in scenes:
     print(scene.image.tobytes().hex(), scene.instances.tobytes().hex(), scene.kinds, scene.label)

@@ -22,8 +22,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .scene_shapes import KINDS
-from .scenes import SPLITS, Scene, SceneSet
+from .rendering import SPLITS, Scene, SceneSet
+from .shapes import KINDS
 
 # In the order of the indices that ``reduce_zero_label`` leaves.
 ADE20K_CLASSES = ("background", *KINDS)

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from localmim.data.scene_shapes import KINDS
-from localmim.data.scene_writers import (
+from localmim.scenes import SceneSet
+from localmim.scenes.shapes import KINDS
+from localmim.scenes.writers import (
     ADE20K_CLASSES,
     RECORD,
     encode_rle,
@@ -15,7 +16,6 @@ from localmim.data.scene_writers import (
     write_coco,
     write_image_folder,
 )
-from localmim.data.scenes import SceneSet
 
 SCENES = SceneSet(train=12, val=5, size=(48, 64), seed=3)
 WRITERS = [write_image_folder, write_ade20k, write_coco]

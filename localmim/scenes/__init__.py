@@ -1,0 +1,22 @@
+"""Procedural scenes: labelled pictures that any machine can draw.
+
+Nothing here imports torch, so that processes which draw start at once.
+"""
+
+from .rendering import MIN_SIDE, SPLITS, Scene, SceneSet, render_scene, scene_rng
+from .shapes import KINDS, MAX_OBJECTS
+from .writers import WRITERS, provide_scenes, scene_record
+
+__all__ = [
+    "KINDS",
+    "MAX_OBJECTS",
+    "MIN_SIDE",
+    "SPLITS",
+    "Scene",
+    "SceneSet",
+    "WRITERS",
+    "provide_scenes",
+    "render_scene",
+    "scene_record",
+    "scene_rng",
+]
