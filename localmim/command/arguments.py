@@ -99,8 +99,9 @@ def _add_labelled(one: argparse.ArgumentParser) -> None:
 
 def _add_weights(one: argparse.ArgumentParser) -> None:
     one.add_argument(
-        "weights", type=file, metavar="WEIGHTS", help="of a pre-training, or timm's ..."
-    )
+        "weights", type=weights, metavar="WEIGHTS",
+        help="file of a pre-training, timm's, ..., or the folder of a pretrain",
+    )  # fmt: skip
 
 
 def _add_settings(one: argparse.ArgumentParser) -> None:
@@ -169,9 +170,21 @@ def file(text: str) -> str:
     return text
 
 
+def weights(text: str) -> str:
+    """An existing file; of a folder that ``pretrain`` wrote, the encoder in it."""
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        return file(text)
+    found = [str(x) for x in path.glob("encoder_*.safetensors") if x.stem != "encoder_best"]
+    if len(found) != 1:
+        holds = " and ".join(sorted(found)) or "no encoder_*.safetensors of a finished pretrain"
+        raise argparse.ArgumentTypeError(f"{text} is a folder with {holds}; name a file")
+    return found[0]
+
+
 def source(text: str) -> str:
-    """An existing file, or the name of a model of timm."""
-    return text if text.startswith(TIMM) else file(text)
+    """What :func:`weights` takes, or the name of a model of timm."""
+    return text if text.startswith(TIMM) else weights(text)
 
 
 def arch(text: str) -> str:

@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 
 import pytest
 import timm
 import torch
 from PIL import Image
 
+from localmim.command.arguments import source, weights
 from localmim.command.main import main
 
 
@@ -89,8 +91,20 @@ def test_mistakes_of_other_commands(tmp_path, capsys, folder, labelled):
         assert "a.pth" in told(capsys, command, labelled, tmp_path / "a.pth", *after)
     for command in ("knn", "finetune"):
         assert "missing.pth is no file" in told(capsys, command, labelled, "missing.pth")
+        assert "with no encoder_*.safetensors of a f" in told(capsys, command, labelled, tmp_path)
         said = told(capsys, command, folder, tmp_path / "a.pth")
         assert "my photos holds no images in subfolders, one for each class" in said
+
+
+def test_the_folder_of_a_pre_training_stands_for_its_encoder(tmp_path):
+    encoder = tmp_path / "encoder_timm.safetensors"
+    for name in (encoder.name, "encoder_best.safetensors", "encoder.json"):
+        (tmp_path / name).touch()
+    for read in (weights, source):
+        assert read(str(tmp_path)) == read(str(encoder)) == str(encoder)
+    (tmp_path / "encoder_mmpretrain.safetensors").touch()
+    with pytest.raises(ArgumentTypeError, match="encoder_mmpretrain.* and .*_timm.*; name a file"):
+        weights(str(tmp_path))
 
 
 @pytest.mark.parametrize(
