@@ -239,16 +239,20 @@ def finetune(
     place = job.folder(args.work_dir) / f"finetune_{share:g}"
     seen = place.with_name(f"labels_{share:g}")
     labels = torch.tensor([label for _, label in folder.train])
-    for number in few_labels(labels, share, job.seed).tolist():
+    few = few_labels(labels, share, job.seed).tolist()
+    for number in few:
         path, label = folder.train[number]
         link = seen / folder.classes[label] / f"{number}{Path(path).suffix}"
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(path)
+    config = Config.fromfile(CONFIGS / f"{args.family.finetune}.py")
+    batch = min(config.train_dataloader.batch_size, len(few))
     options = finetune_options(args, seen, job.seed)
+    options.append(f"train_dataloader.batch_size={batch}")
     if job.method == SCRATCH:
         more = round(60 * job.minutes / calibrate(SCRATCH, args)["iteration"])
-        usual = Config.fromfile(CONFIGS / f"{args.family.finetune}.py").train_cfg.max_iters
+        usual = config.train_cfg.max_iters
         options += [FROM_SCRATCH, f"train_cfg.max_iters={usual + more}"]
         options += [f"train_cfg.val_interval={usual + more}"]
     elif job.minutes:

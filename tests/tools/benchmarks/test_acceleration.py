@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from tool_main import ROOT, main_of
 
+from localmim.analysis.labelled import labelled_folder
+
 sys.path.insert(0, str(ROOT / "tools/benchmarks"))
 import acceleration
 import acceleration_runs
@@ -155,3 +157,22 @@ def test_what_is_asked_for_later_is_added_to_what_is_kept(tmp_path, monkeypatch)
     assert begun == [("finetune", 0.1)]  # longer fine-tuning stands in for pre-training
     with pytest.raises(RuntimeError, match="are gone, .* delete .*seed0.json to pre-train again"):
         acceleration_runs.pretrained(job, args)
+
+
+@pytest.mark.parametrize(("share", "batch"), [(0.5, 8), (1.0, 12)])
+def test_fewer_labels_than_a_batch_are_a_batch(tmp_path, stripes, monkeypatch, share, batch):
+    """One percent of 2000 labels are 20, which a config with batches of 32 cannot train on."""
+    told = []
+    monkeypatch.setattr(acceleration_runs, "train", lambda *given: told.extend(given[2]))
+    monkeypatch.setattr(acceleration_runs, "last_score", lambda *_: 50.0)
+    family = acceleration_runs.FAMILIES["vit"]
+    config = acceleration_runs.Config.fromfile(ROOT / f"configs/demo/{family.finetune}.py")
+    config.train_dataloader.batch_size = 12
+    monkeypatch.setattr(acceleration_runs.Config, "fromfile", lambda _: config)
+    args = argparse.Namespace(work_dir=tmp_path / "work", data=stripes, family=family)
+    images = labelled_folder(stripes, sys.maxsize)
+    random = acceleration_runs.Job("random", 0, 0, 0)
+    acceleration_runs.finetune(random, args, images, share)
+    assert f"train_dataloader.batch_size={batch}" in told
+    links = list((tmp_path / "work").rglob("*.png"))
+    assert len(links) == 16 * share and all(path.is_symlink() for path in links)
