@@ -6,8 +6,8 @@ OneDL's maintained forks. Either works; both in one environment overwrite each o
 
 import io
 import warnings
-from collections.abc import Mapping
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from importlib import metadata
 
 from packaging.version import Version
@@ -112,13 +112,23 @@ def leave_out_multimodal(versions: Mapping[str, str]) -> None:
         )
 
 
-def import_mmpretrain() -> None:
-    """Import mmpretrain's data sets without what they print of an optional package.
+@contextmanager
+def debugging_hints_left_out() -> Iterator[None]:
+    """For imports of data sets within: without what they print of an optional package.
 
-    "Could not import OneDL" is meant for debugging, and misleads whoever has OneDL's mmpretrain.
+    "Could not import OneDL" is meant for debugging, and misleads whoever has OneDL's packages.
     """
-    with redirect_stdout(io.StringIO()) as printed:
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        for line in printed.getvalue().splitlines():
+            if not line.startswith("Could not import OneDL"):
+                print(line)
+
+
+def import_mmpretrain() -> None:
+    """Import mmpretrain's data sets."""
+    with debugging_hints_left_out():
         import mmpretrain.datasets  # noqa: F401
-    for line in printed.getvalue().splitlines():
-        if line != "Could not import OneDL":
-            print(line)

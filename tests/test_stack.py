@@ -5,7 +5,13 @@ import warnings
 import pytest
 from mmpretrain.utils import dependency
 
-from localmim.stack import STACKS, check_stack, installed_versions, leave_out_multimodal
+from localmim.stack import (
+    STACKS,
+    check_stack,
+    debugging_hints_left_out,
+    installed_versions,
+    leave_out_multimodal,
+)
 
 ONEDL = {"onedl-mmengine": "0.10.12", "onedl-mmcv": "2.3.6", "onedl-mmpretrain": "1.3.6"}
 OPENMMLAB = {"mmengine": "0.10.7", "mmcv": "2.1.0", "mmpretrain": "1.2.0"}
@@ -63,11 +69,23 @@ def test_multimodal_models_are_left_out_where_transformers_is_too_new(versions, 
     assert [versions["transformers"] in str(w.message) for w in said] == [True] * (not kept)
 
 
-def test_importing_prints_nothing():
+@pytest.mark.parametrize("what", ["parts", "downstream.detection", "downstream.segmentation"])
+def test_importing_prints_nothing(what):
     done = subprocess.run(
-        [sys.executable, "-c", "import localmim"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"import localmim.parts, localmim.{what}"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == ""
+
+
+def test_what_else_an_import_prints_is_kept(capsys):
+    with pytest.raises(ImportError, match="this"), debugging_hints_left_out():
+        print("Could not import OneDL. Skipping OneDL datasets.")
+        print("Could not read the sky")
+        raise ImportError("this")
+    assert capsys.readouterr().out == "Could not read the sky\n"
 
 
 def test_the_running_environment_is_of_one_family():

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from localmim.stack import check_stack, installed_versions
+from localmim.stack import check_stack, debugging_hints_left_out, installed_versions
 
 EXTRAS = {"onedl": "downstream", "openmmlab": "openmmlab-downstream"}
 
@@ -17,8 +17,9 @@ def demand(library: str) -> None:
         ImportError: it cannot; the message has the command that installs it.
     """
     try:
-        for part in ("models", "datasets"):
-            import_module(f"{library}.{part}")
+        with debugging_hints_left_out():
+            for part in ("models", "datasets"):
+                import_module(f"{library}.{part}")
     except ImportError as error:
         family = check_stack(installed_versions())
         raise ImportError(
