@@ -96,4 +96,4 @@ lint: install
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-* work_dirs data/photos data/scenes
+	rm -rf .venv .venv-* work_dirs data/photos data/scenes data/scenes_*

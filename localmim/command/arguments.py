@@ -124,8 +124,8 @@ def _add_pretraining(one: argparse.ArgumentParser) -> None:
     length.add_argument("--minutes", type=positive(float), metavar="N", help="about how long")
     one.add_argument(
         "--from", dest="weights", type=source, metavar="WEIGHTS",
-        help="start from a file of weights: timm's, MAE's, this project's, ...; timm:NAME gets one "
-        "from timm",
+        help="start from a file of weights: timm's, MAE's, this project's, ..., or the folder of a "
+        "pretrain; timm:NAME gets one from timm",
     )  # fmt: skip
     one.add_argument(
         "--val", type=folder, metavar="FOLDER", help="labelled folder to measure features on"
