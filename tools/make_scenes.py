@@ -4,7 +4,7 @@ import argparse
 
 from tqdm import tqdm
 
-from localmim.scenes import MAX_OBJECTS, MIN_SIDE, WRITERS, SceneSet
+from localmim.scenes import LAYOUTS, MAX_OBJECTS, MIN_SIDE, SceneSet, write_scenes
 
 EPILOG = """layouts:
   folder  classification, an image folder: {train,val}/KIND/*.png
@@ -26,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("layout", choices=WRITERS, help="how the files are laid out, see below")
+    parser.add_argument("layout", choices=LAYOUTS, help="how the files are laid out, see below")
     parser.add_argument("out_dir", metavar="OUT_DIR", help="a new or an empty folder")
     for name, default, what in (
         ("--train", 1000, "number of training scenes"),
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         scenes = SceneSet(args.train, args.val, tuple(args.size), args.seed, args.max_objects)
         with tqdm(total=args.train + args.val, unit="scene", delay=0.2) as bar:
-            WRITERS[args.layout](args.out_dir, scenes, args.workers, bar.update)
+            write_scenes({args.layout: args.out_dir}, scenes, args.workers, bar.update)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     print(

@@ -14,12 +14,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from threading import Lock
 
 from tqdm import tqdm
 
 from localmim.scenes import SceneSet, provide_scenes, scene_record
 
 ROOT = Path(__file__).parents[1]
+Run = tuple[str, str, int]  # task, start, seed
 TRAIN_SCENES, VAL_SCENES, SIZE = 3000, 600, 128
 
 
@@ -51,26 +53,26 @@ TASKS = {
     ),
 }
 VIT = {
-    "classification": ("vit-mini-p8_1xb32-coslr-300_scenes", "mmpretrain"),
+    "classification": ("vit-mini-p8_1xb32-coslr-300_scenes", None),
     "segmentation": ("upernet_vit-mini-p8_1xb8-coslr-900_scenes", "mmseg-mae"),
-    "detection": ("mask-rcnn_vit-mini-p8_sfp_1xb4-coslr-600_scenes", "mmpretrain"),
+    "detection": ("mask-rcnn_vit-mini-p8_sfp_1xb4-coslr-450_scenes", None),
 }
 SWIN = {
-    "classification": ("swin-mini-w4_1xb32-coslr-300_scenes", "mmpretrain"),
+    "classification": ("swin-mini-w4_1xb32-coslr-300_scenes", None),
     "segmentation": ("upernet_swin-mini-w4_1xb8-coslr-900_scenes", "mmseg"),
-    "detection": ("mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-600_scenes", "mmdet"),
+    "detection": ("mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-450_scenes", "mmdet"),
 }
 RESNET = {
-    "classification": ("r50-mini_1xb32-coslr-300_scenes", "mmpretrain"),
+    "classification": ("r50-mini_1xb32-coslr-300_scenes", None),
     "segmentation": ("upernet_r50-mini_1xb8-coslr-900_scenes", "mmpretrain"),
-    "detection": ("mask-rcnn_r50-mini_fpn_1xb4-coslr-600_scenes", "mmdet"),
+    "detection": ("mask-rcnn_r50-mini_fpn_1xb4-coslr-450_scenes", "mmdet"),
 }
-CONVNEXT = {"classification": ("convnext-mini_1xb32-coslr-300_scenes", "mmpretrain")}
+CONVNEXT = {"classification": ("convnext-mini_1xb32-coslr-300_scenes", None)}
 # Only LoMaR's own ViT has its relative positions.
-IRPE_VIT = {"classification": ("vit-irpe-mini-p8_1xb32-coslr-300_scenes", "localmim")}
-BEIT = {"classification": ("vit-beit-mini-p8_1xb32-coslr-300_scenes", "mmpretrain")}
+IRPE_VIT = {"classification": ("vit-irpe-mini-p8_1xb32-coslr-300_scenes", None)}
+BEIT = {"classification": ("vit-beit-mini-p8_1xb32-coslr-300_scenes", None)}
 # What can be pre-trained: the config, and for each task a config and the kind of checkpoint that
-# its backbone reads.
+# its backbone reads, or None where it reads that of the pre-training as it is.
 MODELS = {
     "localmim-vit": ("localmim_vit-mini-p8_coarse_1xb16-coslr-2k_scenes", VIT),
     "localmim-swin": ("localmim_swin-mini-w4_1xb64-coslr-2k_scenes", SWIN),
@@ -225,19 +227,23 @@ def make_scenes(args: argparse.Namespace) -> dict[str, dict]:
     """
     train, val = (max(round(n * args.budget), 64) for n in (TRAIN_SCENES, VAL_SCENES))
     labelled = SceneSet(train, val, (SIZE, SIZE), max_objects=1)
-    sets = {"unlabelled": ("ade20k", SceneSet(train, 0, (SIZE, SIZE), max_objects=4))}
-    sets |= {TASKS[name].layout: (TASKS[name].layout, labelled) for name in args.tasks}
-    drawn = {}
-    for folder, (layout, scenes) in sets.items():
-        drawn[folder] = scene_record(layout, scenes)
+    unlabelled = SceneSet(train, 0, (SIZE, SIZE), max_objects=4)
+    layouts = [TASKS[name].layout for name in args.tasks]
+    sets = [
+        ("unlabelled", {"ade20k": args.data_dir / "unlabelled"}, unlabelled),
+        ("labelled", {layout: args.data_dir / layout for layout in layouts}, labelled),
+    ]
+    for what, folders, scenes in sets:
         total = scenes.train + scenes.val
         workers = 2 if total > 1000 else 1
         try:
-            with tqdm(total=total, desc=f"drawing {folder}", delay=0.2) as bar:
-                provide_scenes(layout, args.data_dir / folder, scenes, workers, bar.update)
+            with tqdm(total=total, desc=f"drawing {what} scenes", delay=0.2) as bar:
+                provide_scenes(folders, scenes, workers, bar.update)
         except (OSError, ValueError) as error:
             raise SystemExit(f"error: --data-dir: {error}") from error
-    return drawn
+    return {"unlabelled": scene_record("ade20k", unlabelled)} | {
+        layout: scene_record(layout, labelled) for layout in layouts
+    }
 
 
 def convert(checkpoint: Path, dialect: str, work_dir: Path) -> Path:
@@ -255,7 +261,9 @@ def convert(checkpoint: Path, dialect: str, work_dir: Path) -> Path:
     return converted
 
 
-def pretrain(args: argparse.Namespace, scenes: dict, threads: int) -> tuple[dict[str, Path], str]:
+def pretrain(
+    args: argparse.Namespace, scenes: dict, threads: int
+) -> tuple[dict[str | None, Path], str]:
     """Pre-train; the encoder by the kind of checkpoint, and the hash of what all were made of.
 
     Args:
@@ -274,8 +282,9 @@ def pretrain(args: argparse.Namespace, scenes: dict, threads: int) -> tuple[dict
         args.budget,
         threads,
     )
-    dialects = {args.configs[name][1] for name in args.tasks}
-    return {d: convert(checkpoint, d, folder) for d in dialects}, file_hash(checkpoint)
+    dialects = {args.configs[name][1] for name in args.tasks} - {None}
+    converted = {d: convert(checkpoint, d, folder) for d in dialects}
+    return {None: checkpoint} | converted, file_hash(checkpoint)
 
 
 def compare(args: argparse.Namespace, drawn: dict[str, dict]) -> dict:
@@ -303,11 +312,22 @@ def compare(args: argparse.Namespace, drawn: dict[str, dict]) -> dict:
         train(config_path(config), work_dir, options, inputs, args.budget, threads)
         return metrics_of(work_dir, task)
 
-    todo = list(product(("scratch", "pre-trained"), range(args.seeds), args.tasks))
+    # The longest first, so that the jobs end together.
+    tasks = sorted(args.tasks, key=list(TASKS).index, reverse=True)
+    todo = list(product(tasks, ("scratch", "pre-trained"), range(args.seeds)))
+    taking = Lock()
+
+    def next_one() -> tuple[Run, dict[str, float]]:
+        with taking:  # the first that does not have to wait, if there is one
+            ready = (run for run in todo if run[1] == "scratch" or pretrained.done())
+            run = next(ready, todo[0])
+            todo.remove(run)
+        return run, one(*run)
+
     with ThreadPoolExecutor(args.jobs) as pool:
         # The first, so that nothing waits for it that keeps it from starting.
         pretrained = pool.submit(pretrain, args, drawn["unlabelled"], threads)
-        futures = {pool.submit(one, name, start, n): (name, start, n) for start, n, name in todo}
+        futures = [pool.submit(next_one) for _ in range(len(todo))]
         try:
             return collected(futures, pretrained)
         except BaseException:
@@ -315,17 +335,17 @@ def compare(args: argparse.Namespace, drawn: dict[str, dict]) -> dict:
             raise
 
 
-def collected(futures: dict[Future, tuple[str, str, int]], pretrained: Future) -> dict:
+def collected(futures: list[Future], pretrained: Future) -> dict:
     """Results as they come, each told; (task, start) -> metrics by seed."""
     results: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
     began, every = time.monotonic(), [pretrained, *futures]
     for count, future in enumerate(as_completed(every), 1):
         left = (time.monotonic() - began) / count * (len(every) - count) / 60
-        found = future.result()
         if future is pretrained:
+            future.result()
             text = "pre-training"
         else:
-            name, start, seed = futures[future]
+            (name, start, seed), found = future.result()
             results.setdefault((name, start), {})[seed] = found
             texts = [f"{title} {value:.1f}" for title, value in found.items()]
             text = f"{name}, {start}, seed {seed}: {', '.join(texts)}"

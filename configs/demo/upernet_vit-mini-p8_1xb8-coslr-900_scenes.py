@@ -25,7 +25,7 @@ model = dict(
         out_indices=[1, 3, 5, 7],
         init_cfg=dict(type="Pretrained", checkpoint=""),
     ),
-    neck=dict(type="Feature2Pyramid", embed_dim=128, rescales=[4, 2, 1, 0.5]),
+    neck=dict(type="Feature2Pyramid", embed_dim=128, rescales=[2, 1, 0.5, 0.25]),
     decode_head=dict(
         in_channels=[128, 128, 128, 128], channels=32, num_classes=11, loss_decode=_base_.loss
     ),

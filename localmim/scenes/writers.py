@@ -13,9 +13,9 @@ import json
 import multiprocessing
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -36,100 +36,78 @@ _ADE20K_FOLDERS = {"train": "training", "val": "validation"}
 _PARCEL = 4  # scenes sent to a process at once: few, so that a progress bar moves
 
 
-def write_image_folder(
-    out_dir: str | Path, scenes: SceneSet, workers: int = 1, progress: Progress | None = None
-) -> None:
-    """Write a classification set as an image folder.
+@dataclass(frozen=True)
+class Layout:
+    """How a set lies on disk.
 
-    Pictures are ``train/<kind>/<number>.png`` and ``val/<kind>/<number>.png``, the kind being that
-    of the largest visible object and numbers counting through the split from 000001. All ten
-    folders exist in both splits, even those that got no picture.
+    Attributes:
+        folders: all that there are, those without a picture too.
+        write: writes what a (split, position) shows; what it returns is kept, in order.
+        finish: writes files of the whole set, given what was kept.
+    """
+
+    folders: tuple[str, ...]
+    write: Callable[[Path, SceneSet, Task, Scene], object]
+    finish: Callable[[Path, SceneSet, list], None] = lambda root, scenes, kept: None
+
+
+def write_scenes(
+    folders: Mapping[str, str | Path],
+    scenes: SceneSet,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Write sets of the same scenes, each of which is drawn once.
 
     Args:
-        out_dir: destination, a new or an empty folder; folders above it are made if need be.
+        folders: layout, one of ``LAYOUTS``, -> destination, a new or an empty folder; folders above
+            it are made if need be.
         scenes: what to draw.
         workers: number of processes, at least 1.
         progress: called without arguments after each scene.
 
     Raises:
-        FileExistsError: ``out_dir`` is a file or a folder that is not empty.
+        FileExistsError: a destination is a file or a folder that is not empty.
         ValueError: ``workers`` is less than 1.
     """
-    folders = [f"{split}/{kind}" for split in SPLITS for kind in KINDS]
-    with _staged(out_dir, folders, scene_record("folder", scenes)) as root:
-        _each(partial(_write_folder_scene, root, scenes), scenes.tasks(), workers, progress)
-
-
-def write_ade20k(
-    out_dir: str | Path, scenes: SceneSet, workers: int = 1, progress: Progress | None = None
-) -> None:
-    """Write a semantic segmentation set laid out as ADE20K.
-
-    Pictures are ``images/{training,validation}/<number>.jpg``, label maps
-    ``annotations/{training,validation}/<number>.png``. As in ADE20K, value 0 would mean "other",
-    which ``reduce_zero_label=True`` turns into the ignored 255; here no pixel has it. Background
-    is 1 and the kinds are 2 to 11, hence classes 0 to 10, ``ADE20K_CLASSES``, once reduced.
-
-    Arguments and errors are those of :func:`write_image_folder`.
-    """
-    parts, splits = ("images", "annotations"), _ADE20K_FOLDERS.values()
-    folders = [f"{part}/{split}" for part in parts for split in splits]
-    with _staged(out_dir, folders, scene_record("ade20k", scenes)) as root:
-        _each(partial(_write_ade20k_scene, root, scenes), scenes.tasks(), workers, progress)
-
-
-def write_coco(
-    out_dir: str | Path, scenes: SceneSet, workers: int = 1, progress: Progress | None = None
-) -> None:
-    """Write an instance segmentation and detection set laid out as COCO 2017.
-
-    Pictures are ``train2017/<id>.jpg`` and ``val2017/<id>.jpg``, annotations
-    ``annotations/instances_{train,val}2017.json``. Boxes are [x, y, width, height] and areas
-    pixel counts, both of the visible part of an object. Masks are uncompressed run lengths,
-    because an object behind others may be in several parts. Category k + 1 is kind k.
-
-    Arguments and errors are those of :func:`write_image_folder`.
-    """
-    folders, record = ["train2017", "val2017", "annotations"], scene_record("coco", scenes)
-    with _staged(out_dir, folders, record) as root:
-        write = partial(_write_coco_scene, root, scenes)
-        entries = _each(write, scenes.tasks(), workers, progress)
-        parts = {"train": entries[: scenes.train], "val": entries[scenes.train :]}
-        for split, part in parts.items():
-            path = root / "annotations" / f"instances_{split}2017.json"
-            path.write_text(json.dumps(_coco_file(scenes.seed, part)), encoding="utf-8")
-
-
-# By layout.
-WRITERS = {"folder": write_image_folder, "ade20k": write_ade20k, "coco": write_coco}
+    with contextlib.ExitStack() as stack:
+        roots = {
+            layout: stack.enter_context(_staged(folder, layout, scenes))
+            for layout, folder in folders.items()
+        }
+        kept = _each(partial(_write_scene, roots, scenes), scenes.tasks(), workers, progress)
+        for number, (layout, root) in enumerate(roots.items()):
+            LAYOUTS[layout].finish(root, scenes, [entries[number] for entries in kept])
 
 
 def provide_scenes(
-    layout: str,
-    folder: str | Path,
+    folders: Mapping[str, str | Path],
     scenes: SceneSet,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> None:
-    """Write a set unless it is there already.
+    """Write the sets that are not there already.
 
     Args:
-        layout: one of ``WRITERS``.
-        folder: of the set.
-        scenes, workers, progress: as of :func:`write_image_folder`.
+        folders, scenes, workers, progress: as of :func:`write_scenes`.
 
     Raises:
-        ValueError: the folder holds something else.
+        ValueError: a folder holds something else.
     """
-    if not Path(folder).exists():
-        return WRITERS[layout](folder, scenes, workers, progress)
-    path, wanted = Path(folder) / RECORD, scene_record(layout, scenes)
-    found = json.loads(path.read_text()) if path.exists() else f"no {RECORD} that tells"
-    if found != wanted:
-        raise ValueError(
-            f"{folder} does not hold the scenes that are asked for, {wanted}, but {found}; delete "
-            "it or choose another folder"
-        )
+    missing = {}
+    for layout, folder in folders.items():
+        path, wanted = Path(folder) / RECORD, scene_record(layout, scenes)
+        if not Path(folder).exists():
+            missing[layout] = folder
+            continue
+        found = json.loads(path.read_text()) if path.exists() else f"no {RECORD} that tells"
+        if found != wanted:
+            raise ValueError(
+                f"{folder} does not hold the scenes that are asked for, {wanted}, but {found}; "
+                "delete it or choose another folder"
+            )
+    if missing:
+        write_scenes(missing, scenes, workers, progress)
 
 
 def scene_record(layout: str, scenes: SceneSet) -> dict:
@@ -158,15 +136,19 @@ def encode_rle(mask: np.ndarray) -> dict:
     return {"counts": [0, *counts] if flat[0] else counts, "size": list(mask.shape)}
 
 
-def _write_folder_scene(root: Path, scenes: SceneSet, task: Task) -> None:
+def _write_scene(roots: Mapping[str, Path], scenes: SceneSet, task: Task) -> list:
+    """Draw a scene and write it in every layout; what each of these keeps of it."""
+    scene = scenes.render(*task)
+    return [LAYOUTS[layout].write(root, scenes, task, scene) for layout, root in roots.items()]
+
+
+def _write_folder_scene(root: Path, scenes: SceneSet, task: Task, scene: Scene) -> None:
     split, position = task
-    scene = scenes.render(split, position)
     _save(root / split / KINDS[scene.label] / f"{position + 1:06d}.png", scene.image)
 
 
-def _write_ade20k_scene(root: Path, scenes: SceneSet, task: Task) -> None:
+def _write_ade20k_scene(root: Path, scenes: SceneSet, task: Task, scene: Scene) -> None:
     split, position = task
-    scene = scenes.render(split, position)
     folder, name = _ADE20K_FOLDERS[split], f"{position + 1:06d}"
     _save(root / "images" / folder / f"{name}.jpg", scene.image)
     _save(root / "annotations" / folder / f"{name}.png", semantic_map(scene))
@@ -185,9 +167,10 @@ def _coco_object(scene: Scene, number: int) -> dict:
     }
 
 
-def _write_coco_scene(root: Path, scenes: SceneSet, task: Task) -> tuple[dict, list[dict]]:
+def _write_coco_scene(
+    root: Path, scenes: SceneSet, task: Task, scene: Scene
+) -> tuple[dict, list[dict]]:
     """Write a scene's picture; return its entry in ``images`` and, but for ids, its objects."""
-    scene = scenes.render(*task)
     # From the scene's number, because image ids are unique over train and val together.
     image_id = scenes.index(*task) + 1
     height, width = scenes.size
@@ -195,6 +178,13 @@ def _write_coco_scene(root: Path, scenes: SceneSet, task: Task) -> tuple[dict, l
     _save(root / f"{task[0]}2017" / image["file_name"], scene.image)
     numbers = range(1, len(scene.kinds) + 1)
     return image, [{"image_id": image_id, **_coco_object(scene, n)} for n in numbers]
+
+
+def _write_coco_annotations(root: Path, scenes: SceneSet, entries: list) -> None:
+    parts = {"train": entries[: scenes.train], "val": entries[scenes.train :]}
+    for split, part in parts.items():
+        path = root / "annotations" / f"instances_{split}2017.json"
+        path.write_text(json.dumps(_coco_file(scenes.seed, part)), encoding="utf-8")
 
 
 def _coco_file(seed: int, entries: list[tuple[dict, list[dict]]]) -> dict:
@@ -218,6 +208,35 @@ def _save(path: Path, picture: np.ndarray) -> None:
     path.write_bytes(data.tobytes())
 
 
+LAYOUTS = {
+    # Classification, an image folder: pictures are train/<kind>/<number>.png and val/..., the kind
+    # being that of the largest visible object and numbers counting through the split from 000001.
+    # All ten folders exist in both splits, even those that got no picture.
+    "folder": Layout(
+        tuple(f"{split}/{kind}" for split in SPLITS for kind in KINDS), _write_folder_scene
+    ),
+    # Semantic segmentation as ADE20K: images/{training,validation}/<number>.jpg, label maps
+    # annotations/{training,validation}/<number>.png. As in ADE20K, value 0 would mean "other",
+    # which reduce_zero_label=True turns into the ignored 255; here no pixel has it. Background is 1
+    # and the kinds are 2 to 11, hence classes 0 to 10, ADE20K_CLASSES, once reduced.
+    "ade20k": Layout(
+        tuple(
+            f"{part}/{split}"
+            for part in ("images", "annotations")
+            for split in _ADE20K_FOLDERS.values()
+        ),
+        _write_ade20k_scene,
+    ),
+    # Detection and instance segmentation as COCO 2017: {train,val}2017/<id>.jpg and
+    # annotations/instances_{train,val}2017.json. Boxes are [x, y, width, height] and areas pixel
+    # counts, both of the visible part of an object. Masks are uncompressed run lengths, because an
+    # object behind others may be in several parts. Category k + 1 is kind k.
+    "coco": Layout(
+        ("train2017", "val2017", "annotations"), _write_coco_scene, _write_coco_annotations
+    ),
+}
+
+
 def _each(write: Callable, tasks: list[Task], workers: int, progress: Progress | None) -> list:
     """What ``write`` returns for every task, in order."""
     if workers < 1:
@@ -239,8 +258,8 @@ def _each(write: Callable, tasks: list[Task], workers: int, progress: Progress |
 
 
 @contextlib.contextmanager
-def _staged(out_dir: str | Path, folders: Iterable[str], record: dict) -> Iterator[Path]:
-    """Give a hidden folder holding ``folders`` that becomes ``out_dir``, with its record, if all
+def _staged(out_dir: str | Path, layout: str, scenes: SceneSet) -> Iterator[Path]:
+    """Give a hidden folder with those of a layout that becomes ``out_dir``, with its record, if all
     goes well."""
     target = Path(out_dir).resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -249,10 +268,10 @@ def _staged(out_dir: str | Path, folders: Iterable[str], record: dict) -> Iterat
     made = [parent for parent in target.parents if not parent.exists()]
     stage = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
     try:
-        for folder in folders:
+        for folder in LAYOUTS[layout].folders:
             (stage / folder).mkdir(parents=True)
         yield stage
-        (stage / RECORD).write_text(f"{json.dumps(record)}\n")
+        (stage / RECORD).write_text(f"{json.dumps(scene_record(layout, scenes))}\n")
         if target.exists():
             target.rmdir()  # empty, and in the way of a rename on some systems
         stage.rename(target)

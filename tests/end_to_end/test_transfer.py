@@ -13,8 +13,7 @@ from mmengine.registry import MODELS, RUNNERS, init_default_scope
 from mmseg.structures import SegDataSample
 
 from localmim.checkpoints import convert_file, init_weights
-from localmim.scenes import SceneSet
-from localmim.scenes.writers import write_ade20k, write_coco, write_image_folder
+from localmim.scenes import LAYOUTS, SceneSet, write_scenes
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "configs/demo"
@@ -35,9 +34,9 @@ CHAINS = {
     "upernet_vit-mini-p8_1xb8-coslr-900_scenes": ("vit", "mmseg-mae"),
     "upernet_swin-mini-w4_1xb8-coslr-900_scenes": ("swin", "mmseg"),
     "upernet_r50-mini_1xb8-coslr-900_scenes": ("r50", "mmpretrain"),
-    "mask-rcnn_vit-mini-p8_sfp_1xb4-coslr-600_scenes": ("vit", "localmim"),
-    "mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-600_scenes": ("swin", "mmdet"),
-    "mask-rcnn_r50-mini_fpn_1xb4-coslr-600_scenes": ("a2mim-r50", "mmdet"),
+    "mask-rcnn_vit-mini-p8_sfp_1xb4-coslr-450_scenes": ("vit", "localmim"),
+    "mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-450_scenes": ("swin", "mmdet"),
+    "mask-rcnn_r50-mini_fpn_1xb4-coslr-450_scenes": ("a2mim-r50", "mmdet"),
     "r50-mini_1xb32-coslr-300_scenes": ("a2mim-r50", "localmim"),
     "convnext-mini_1xb32-coslr-300_scenes": ("convnext", "mmpretrain"),
     "vit-irpe-mini-p8_1xb32-coslr-300_scenes": ("lomar", "localmim"),
@@ -55,10 +54,7 @@ def _on_the_cpu(monkeypatch):
 def scenes(tmp_path_factory):
     """A folder with scenes in every layout."""
     folder = tmp_path_factory.mktemp("scenes")
-    few = SceneSet(24, 6, (64, 64))
-    write_image_folder(folder / "folder", few)
-    write_ade20k(folder / "ade20k", few)
-    write_coco(folder / "coco", few)
+    write_scenes({layout: folder / layout for layout in LAYOUTS}, SceneSet(24, 6, (64, 64)))
     (folder / "unlabelled").symlink_to(folder / "ade20k")
     return folder
 
@@ -156,7 +152,7 @@ def test_backbones_of_all_libraries_see_the_same(weights, scenes, tmp_path):
     for name in (
         "swin-mini-w4_1xb32-coslr-300_scenes",
         "upernet_swin-mini-w4_1xb8-coslr-900_scenes",
-        "mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-600_scenes",
+        "mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-450_scenes",
     ):
         cfg = short(name, tmp_path, scenes)
         init_default_scope(cfg.default_scope)

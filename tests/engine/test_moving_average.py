@@ -11,8 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 
 from localmim.checkpoints import load_from_file, read_checkpoint
-from localmim.scenes import SceneSet
-from localmim.scenes.writers import write_image_folder
+from localmim.scenes import SceneSet, write_scenes
 
 CONFIG = "finetune/vit-small-p16_1xb64-amp-coslr-100e_folder.py"
 
@@ -26,7 +25,7 @@ def _on_the_cpu(monkeypatch):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
-    write_image_folder(folder, SceneSet(12, 6, (64, 64)))
+    write_scenes({"folder": folder}, SceneSet(12, 6, (64, 64)))
     return folder
 
 

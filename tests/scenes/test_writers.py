@@ -4,21 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from localmim.scenes import SceneSet
+from localmim.scenes import LAYOUTS, SceneSet, provide_scenes, scene_record, write_scenes
 from localmim.scenes.shapes import KINDS
-from localmim.scenes.writers import (
-    ADE20K_CLASSES,
-    RECORD,
-    encode_rle,
-    provide_scenes,
-    scene_record,
-    write_ade20k,
-    write_coco,
-    write_image_folder,
-)
+from localmim.scenes.writers import ADE20K_CLASSES, RECORD, encode_rle
 
 SCENES = SceneSet(train=12, val=5, size=(48, 64), seed=3)
-WRITERS = [write_image_folder, write_ade20k, write_coco]
 
 
 def read_rgb(path):
@@ -42,7 +32,7 @@ def positions():
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory):
     root = tmp_path_factory.mktemp("coco")
-    write_coco(root, SCENES)
+    write_scenes({"coco": root}, SCENES)
     names = ("train", "val")
     return root, {
         n: json.loads((root / f"annotations/instances_{n}2017.json").read_text()) for n in names
@@ -50,7 +40,7 @@ def coco(tmp_path_factory):
 
 
 def test_image_folder_holds_the_scenes_under_their_labels(tmp_path):
-    write_image_folder(tmp_path / "set", SCENES)
+    write_scenes({"folder": tmp_path / "set"}, SCENES)
     for split, numbers in positions():
         folder = tmp_path / "set" / split
         assert sorted(p.name for p in folder.iterdir()) == list(KINDS)
@@ -63,7 +53,7 @@ def test_image_folder_holds_the_scenes_under_their_labels(tmp_path):
 
 def test_image_folder_loads_with_mmpretrain(tmp_path):
     datasets = pytest.importorskip("mmpretrain.datasets")
-    write_image_folder(tmp_path / "set", SCENES)
+    write_scenes({"folder": tmp_path / "set"}, SCENES)
     dataset = datasets.CustomDataset(data_root=str(tmp_path / "set"), data_prefix="train")
     assert tuple(dataset.metainfo["classes"]) == KINDS
     labels = sorted(SCENES.render("train", n).label for n in range(SCENES.train))
@@ -71,13 +61,13 @@ def test_image_folder_loads_with_mmpretrain(tmp_path):
 
 
 def test_no_scene_is_in_both_splits(tmp_path):
-    write_image_folder(tmp_path / "set", SCENES)
+    write_scenes({"folder": tmp_path / "set"}, SCENES)
     pictures = [p.read_bytes() for p in (tmp_path / "set").rglob("*.png")]
     assert len(set(pictures)) == len(pictures) == SCENES.train + SCENES.val
 
 
 def test_ade20k_maps_agree_with_the_scenes(tmp_path):
-    write_ade20k(tmp_path / "set", SCENES)
+    write_scenes({"ade20k": tmp_path / "set"}, SCENES)
     for split, folder in (("train", "training"), ("val", "validation")):
         assert len(list((tmp_path / "set/images" / folder).iterdir())) == getattr(SCENES, split)
         for n in range(getattr(SCENES, split)):
@@ -141,27 +131,38 @@ def test_coco_files_are_complete_and_ids_unique(coco):
 
 
 def test_number_of_workers_does_not_change_a_byte(tmp_path, coco):
-    calls = []
-    write_coco(tmp_path / "two", SCENES, workers=2, progress=lambda: calls.append(None))
+    calls, folders = [], {"coco": tmp_path / "two"}
+    write_scenes(folders, SCENES, workers=2, progress=lambda: calls.append(None))
     assert files(tmp_path / "two") == files(coco[0])
     assert len(calls) == SCENES.train + SCENES.val
 
 
-@pytest.mark.parametrize("write", WRITERS)
-def test_a_destination_in_use_is_refused_before_any_work(tmp_path, write):
+def test_layouts_written_together_are_those_written_alone_and_drawn_once(tmp_path, monkeypatch):
+    for layout in LAYOUTS:
+        write_scenes({layout: tmp_path / "alone" / layout}, SCENES)
+    render, drawn = SceneSet.render, []
+    monkeypatch.setattr(SceneSet, "render", lambda *task: drawn.append(task) or render(*task))
+    write_scenes({layout: tmp_path / "together" / layout for layout in LAYOUTS}, SCENES)
+    assert len(drawn) == SCENES.train + SCENES.val
+    assert files(tmp_path / "together") == files(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_destination_in_use_is_refused_before_any_work(tmp_path, layout):
     kept = tmp_path / "set" / "kept.txt"
     kept.parent.mkdir()
     kept.write_text("mine")
     with pytest.raises(FileExistsError, match="not empty: name a new or empty folder"):
-        write(tmp_path / "set", SCENES, progress=lambda: pytest.fail("drew a scene"))
+        write_scenes(
+            {layout: tmp_path / "set"}, SCENES, progress=lambda: pytest.fail("drew a scene")
+        )
     with pytest.raises(FileExistsError, match="is a file"):
-        write(kept, SCENES)
+        write_scenes({layout: kept}, SCENES)
     assert files(tmp_path) == {kept.relative_to(tmp_path): b"mine"}
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("write", WRITERS)
-def test_nothing_is_left_after_a_failure(tmp_path, monkeypatch, write):
+def test_nothing_is_left_after_a_failure(tmp_path, monkeypatch):
     render = SceneSet.render
 
     def fail_late(self, split, position):
@@ -171,23 +172,27 @@ def test_nothing_is_left_after_a_failure(tmp_path, monkeypatch, write):
 
     monkeypatch.setattr(SceneSet, "render", fail_late)
     with pytest.raises(RuntimeError, match="out of paint"):
-        write(tmp_path / "new" / "set", SCENES)
+        write_scenes({layout: tmp_path / "new" / layout for layout in LAYOUTS}, SCENES)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_set_is_drawn_once_and_one_that_was_drawn_otherwise_is_not_taken(tmp_path):
     scenes, calls = SceneSet(2, 1, (32, 48), seed=7, max_objects=2), []
+    folders = {"ade20k": tmp_path / "set"}
     for _ in range(2):
-        provide_scenes("ade20k", tmp_path / "set", scenes, progress=lambda: calls.append(None))
+        provide_scenes(folders, scenes, progress=lambda: calls.append(None))
     assert len(calls) == 3
+    folders["coco"] = tmp_path / "more"
+    provide_scenes(folders, scenes, progress=lambda: calls.append(None))
+    assert len(calls) == 6 and (tmp_path / "more" / "train2017").is_dir()
     written = json.loads((tmp_path / "set" / RECORD).read_text())
     assert written == scene_record("ade20k", scenes)
     assert written == dict(layout="ade20k", train=2, val=1, size=[32, 48], seed=7, max_objects=2)
     with pytest.raises(ValueError, match="set does not hold .*'folder'.* but .*'ade20k'"):
-        provide_scenes("folder", tmp_path / "set", scenes)
+        provide_scenes({"folder": tmp_path / "set"}, scenes)
     (tmp_path / "set" / RECORD).unlink()
     with pytest.raises(ValueError, match="but no scenes.json that tells"):
-        provide_scenes("ade20k", tmp_path / "set", scenes)
+        provide_scenes({"ade20k": tmp_path / "set"}, scenes)
 
 
 def test_requests_out_of_range_are_refused(tmp_path):
@@ -196,5 +201,5 @@ def test_requests_out_of_range_are_refused(tmp_path):
     with pytest.raises(ValueError, match="size must be .* at least 32 pixels"):
         SceneSet(train=1, val=0, size=(16, 64))
     with pytest.raises(ValueError, match="workers must be 1 or more, got 0"):
-        write_coco(tmp_path / "set", SCENES, workers=0)
+        write_scenes({"coco": tmp_path / "set"}, SCENES, workers=0)
     assert list(tmp_path.iterdir()) == []

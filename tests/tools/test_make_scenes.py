@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 from tool_main import main_of
 
-from localmim.scenes import SceneSet
-from localmim.scenes.writers import write_image_folder
+from localmim.scenes import SceneSet, write_scenes
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_scenes.py"
 
@@ -37,7 +36,8 @@ def test_layouts_are_written_and_reported(main, tmp_path, capsys, layout, expect
 
 def test_options_reach_the_writer(main, tmp_path):
     main(command("folder", tmp_path / "one", "--seed", "7", "--max-objects", "2"))
-    write_image_folder(tmp_path / "two", SceneSet(3, 2, (32, 48), seed=7, max_objects=2))
+    scenes = SceneSet(3, 2, (32, 48), seed=7, max_objects=2)
+    write_scenes({"folder": tmp_path / "two"}, scenes)
     pictures = [
         sorted(p.read_bytes() for p in (tmp_path / n).rglob("*.png")) for n in ("one", "two")
     ]

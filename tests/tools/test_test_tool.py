@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from localmim.models import SparseViT
-from localmim.scenes import SceneSet
-from localmim.scenes.writers import write_ade20k, write_image_folder
+from localmim.scenes import SceneSet, write_scenes
 
 ROOT = Path(__file__).parents[2]
 ARCH = dict(embed_dims=128, num_layers=8, num_heads=4, feedforward_channels=512)
@@ -37,8 +36,8 @@ def call(*command, **environment):
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    write_image_folder(folder / "folder", SceneSet(15, 9, (64, 64), max_objects=1))
-    write_ade20k(folder / "ade20k", SceneSet(8, 3, (64, 64)))
+    write_scenes({"folder": folder / "folder"}, SceneSet(15, 9, (64, 64), max_objects=1))
+    write_scenes({"ade20k": folder / "ade20k"}, SceneSet(8, 3, (64, 64)))
     return folder
 
 

@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -83,10 +84,14 @@ def test_models_have_their_configs_and_tasks(demo, name, monkeypatch, capsys):
 def test_both_starts_are_trained_and_scratch_does_not_wait(
     demo, jobs, tmp_path, monkeypatch, capsys
 ):
-    begun = []
+    begun, all_from_scratch = [], Event()
 
     def train(config, work_dir, options, inputs, budget, threads):
         begun.append((work_dir.relative_to(tmp_path).parts[0], options))
+        if sum(place == "scratch" for place, _ in begun) == 6:
+            all_from_scratch.set()
+        if jobs > 1 and "unlabelled" in options[0]:
+            assert all_from_scratch.wait(60)
         return work_dir / "last.pth"
 
     monkeypatch.setattr(demo, "train", train)
@@ -105,6 +110,7 @@ def test_both_starts_are_trained_and_scratch_does_not_wait(
     assert len(pretraining) == 1 and (jobs > 1 or begun[0] == pretraining[0])
     scratch = [options for place, options in begun if place == "scratch"]
     assert len(scratch) == 6 and all("model.backbone.init_cfg=None" in x for x in scratch)
+    assert "coco" in scratch[0][1] and "folder" in scratch[-1][1]  # the longest first
     weights = "model.backbone.init_cfg.checkpoint="
     started = [options for _, options in begun if any(x.startswith(weights) for x in options)]
     assert len(started) == 6 and "[13/13]" in capsys.readouterr().out

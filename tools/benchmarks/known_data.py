@@ -26,7 +26,7 @@ def provided(name: str) -> tuple[Path, Path | None]:
         return elpv, None
     if name != "scenes":
         return Path(name).absolute(), None
-    for layout in ("folder", "ade20k"):
-        with tqdm(total=SCENES.train + SCENES.val, desc=f"scenes, {layout}", delay=0.2) as bar:
-            provide_scenes(layout, scenes / layout, SCENES, 2, bar.update)
+    folders = {layout: scenes / layout for layout in ("folder", "ade20k")}
+    with tqdm(total=SCENES.train + SCENES.val, desc="drawing scenes", delay=0.2) as bar:
+        provide_scenes(folders, SCENES, 2, bar.update)
     return scenes / "folder", scenes / "ade20k"

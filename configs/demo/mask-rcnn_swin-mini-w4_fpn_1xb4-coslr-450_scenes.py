@@ -1,6 +1,6 @@
 # Mask R-CNN on the small Swin with FPN, procedural scenes. First
 #   python tools/convert.py PRETRAINED.pth backbone.pth --to mmdet
-_base_ = "mask-rcnn_vit-mini-p8_sfp_1xb4-coslr-600_scenes.py"
+_base_ = "mask-rcnn_vit-mini-p8_sfp_1xb4-coslr-450_scenes.py"
 
 strides = [4, 8, 16, 32, 64]
 

@@ -29,12 +29,12 @@ model = dict(
         bbox_roi_extractor=dict(out_channels=64, featmap_strides=strides[:4], finest_scale=14),
         bbox_head=dict(in_channels=64, fc_out_channels=128, num_classes=10),
         mask_roi_extractor=dict(out_channels=64, featmap_strides=strides[:4], finest_scale=14),
-        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64, num_classes=10),
+        mask_head=dict(num_convs=1, in_channels=64, conv_out_channels=64, num_classes=10),
     ),
     train_cfg=dict(
-        rpn_proposal=dict(nms_pre=200, max_per_img=100), rcnn=dict(sampler=dict(num=64))
+        rpn_proposal=dict(nms_pre=200, max_per_img=100), rcnn=dict(sampler=dict(num=32))
     ),
-    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
+    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=50)),
 )
 
 optim_wrapper = dict(
@@ -42,7 +42,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay_rate=0.9),
 )
 
-train_cfg = dict(max_iters=600, val_interval=600)
+train_cfg = dict(max_iters=450, val_interval=450)
 
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),

@@ -1,5 +1,5 @@
 # Mask R-CNN with FPN on a ResNet-50 of a quarter of the width, procedural scenes.
-_base_ = "mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-600_scenes.py"
+_base_ = "mask-rcnn_swin-mini-w4_fpn_1xb4-coslr-450_scenes.py"
 
 norm_cfg = dict(type="SyncBN", requires_grad=True)  # becomes BN on one process or without a GPU
 
