@@ -207,7 +207,10 @@ def pretrained(job: Job, args: argparse.Namespace) -> str:
 def load_encoder(job: Job, args: argparse.Namespace) -> tuple[nn.Module, nn.Module]:
     """The backbone of a training that has run, or a random one, and the preprocessor."""
     if job.minutes:
-        model, _ = load_trained(pretrained(job, args))
+        # That it ran by, which may import parts of the user's own; a checkpoint's may not.
+        config = Path(args.family.methods[job.method]).with_suffix(".py").name
+        place = job.folder(args.work_dir) / config
+        model, _ = load_trained(pretrained(job, args), str(place))
     else:
         init_default_scope("mmpretrain")
         MMLogger.get_instance("acceleration", log_level="WARNING")

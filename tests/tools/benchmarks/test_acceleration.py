@@ -109,14 +109,21 @@ def test_a_comparison_goes_on_where_it_was(tmp_path, stripes, monkeypatch, capsy
         return capsys.readouterr().out
 
     monkeypatch.setattr(acceleration_runs, "CALIBRATION", (2, 6))
-    arguments = ("--data", stripes, "--methods", "localmim", "--minutes", 0.2, "--seeds", 1)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests'}:{ROOT}")  # for a module of the user's own
+    own = f"""
+_base_ = "{acceleration_runs.CONFIGS / "localmim_vit-mini-p8_1xb16-coslr-2k_scenes.py"}"
+custom_imports = dict(imports=["localmim.parts", "fixed_batches"], allow_failed_imports=False)
+"""
+    (tmp_path / "mine.py").write_text(own)
+    mine = f"mine={tmp_path / 'mine.py'}"
+    arguments = ("--data", stripes, "--methods", mine, "--minutes", 0.2, "--seeds", 1)
     small = ("--cfg-options", "train_dataloader.batch_size=2", "train_dataloader.num_workers=0")
     places = ("--work-dir", tmp_path / "work", "--out", tmp_path / "out.json")
     arguments = (*arguments, "--lrs", 1e-3, "--finetune", *small, *places)
     text = benchmark("acceleration", *arguments)
-    assert re.search(r"^\| localmim \| 0\.\d+ \| \d+ \|", text, re.M)
+    assert re.search(r"^\| mine \| 0\.\d+ \| \d+ \|", text, re.M)
     report = json.loads((tmp_path / "out.json").read_text())
-    (trained,) = [row for row in report["records"] if row["method"] == "localmim"]
+    (trained,) = [row for row in report["records"] if row["method"] == "mine"]
     assert 4 < trained["seconds"] < 60 and trained["iterations"] >= 2
     kinds = {(row["kind"], row["block"]) for row in trained["rows"]}
     assert kinds == {(kind, block) for kind in ("linear", "knn") for block in range(4)}
