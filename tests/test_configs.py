@@ -168,6 +168,14 @@ def test_the_recipes_of_lomar_and_a2mim(name):
         assert cfg.optim_wrapper.clip_grad.max_norm == 5.0
 
 
+def test_metafiles_have_the_iterations_of_their_configs():
+    content = yaml.safe_load((ROOT / "configs/demo/metafile.yml").read_text())
+    said = {m["Config"]: m["Metadata"].get("Iterations") for m in content["Models"]}
+    said = {path: iterations for path, iterations in said.items() if iterations}
+    assert len(said) > 20
+    assert said == {p: Config.fromfile(ROOT / p).train_cfg.max_iters for p in said}
+
+
 def test_metafiles_name_every_config_and_the_index_every_metafile():
     index = yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]
     listed = []
