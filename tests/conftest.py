@@ -1,9 +1,9 @@
 import signal
 
+import formatting
 import numpy as np
 import pytest
 import torch
-from formatting import format_once
 from memory import give_memory_back, keep_imports, return_large_blocks
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -13,7 +13,7 @@ from localmim.data.photographs import gather_photographs
 
 return_large_blocks()
 keep_imports()
-format_once()
+formatting.leave_out()
 # A shell's background jobs ignore it, and so would what tests send it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

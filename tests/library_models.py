@@ -183,18 +183,33 @@ CONVNEXTS_V2 = _convnexts(
 CONVNEXTS_OF_CONVS = _convnexts(dict(linear_pw_conv=False), dict(conv_mlp=True))
 
 
+@torch.no_grad()
 def build(make, seed: int = 0) -> nn.Module:
     """A model in float64 and evaluation mode, every parameter and statistic of its own value."""
     torch.manual_seed(seed)
     model = make().double()
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if not tensor.is_floating_point():
-                continue
-            noise = torch.randn_like(tensor) * min(0.3, tensor[:1].numel() ** -0.5)
-            tensor.copy_(1 + noise.abs() if name.endswith("running_var") else tensor + noise)
+    for name, tensor in _numbers(model):
+        # Drawn in single precision: in double it takes most of the time of small tests.
+        noise = torch.rand(tensor.shape).sub_(0.5).mul_(min(1.0, 3.5 * tensor[:1].numel() ** -0.5))
+        tensor.add_(noise)
+        if name.endswith("running_var"):
+            tensor.copy_(1 + noise.abs())
+    model.eval()  # which returns nothing of some libraries' models
+    return model
+
+
+@torch.no_grad()
+def blank(make) -> nn.Module:
+    """A model in float64 and evaluation mode without any number: weights are to come."""
+    model = make().double()
+    for _, tensor in _numbers(model):
+        tensor.fill_(torch.nan)
     model.eval()
     return model
+
+
+def _numbers(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [(n, x) for n, x in model.state_dict().items() if x.is_floating_point()]
 
 
 @torch.no_grad()

@@ -23,19 +23,23 @@ def main_of(name: str) -> Callable:
     return module.main
 
 
-def benchmark(name: str, *arguments: object) -> str:
-    """What ``tools/benchmarks/NAME.py`` prints, in this process, which has imported it all."""
-    folder, shown = TOOLS / "benchmarks", StringIO()
-    given = [f"{name}.py", *map(str, arguments)]
+def tool(name: str, *arguments: object) -> str:
+    """What ``tools/NAME.py`` prints, in this process, which has imported it all."""
+    path, shown = TOOLS / f"{name}.py", StringIO()
     with (
-        mock.patch.object(sys, "argv", given),
-        mock.patch.object(sys, "path", [str(folder), *sys.path]),
+        mock.patch.object(sys, "argv", [path.name, *map(str, arguments)]),
+        mock.patch.object(sys, "path", [str(path.parent), *sys.path]),
         contextlib.redirect_stdout(shown),
     ):
         before = os.getcwd()
         os.chdir(ROOT)
         try:
-            runpy.run_path(str(folder / f"{name}.py"), run_name="__main__")
+            runpy.run_path(str(path), run_name="__main__")
         finally:
             os.chdir(before)
     return shown.getvalue()
+
+
+def benchmark(name: str, *arguments: object) -> str:
+    """What ``tools/benchmarks/NAME.py`` prints, likewise."""
+    return tool(f"benchmarks/{name}", *arguments)

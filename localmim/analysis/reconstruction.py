@@ -14,6 +14,7 @@ from localmim.models import MaskedImageModel
 from localmim.models.target_generators import draw_means
 
 COLUMNS = ("input", "masked input", "target", "reconstruction")
+GAP = 0.03  # between pictures, of their width
 
 
 def pictures_of(model: MaskedImageModel, images: Tensor) -> list[np.ndarray]:
@@ -59,16 +60,21 @@ def reconstruction_figures(
 
 
 def _figure(rows: list[tuple[np.ndarray, ...]], title: str) -> Figure:
+    """All pictures on the same axes: of their own each would take many times as long to draw."""
     height, width = rows[0][0].shape[:2]
+    tall, across, down = height / width, 1 + GAP, height / width + GAP
     size = 2.4
-    shape = (size * len(COLUMNS), size * len(rows) * height / width + 0.6)
+    shape = (size * len(COLUMNS), size * len(rows) * tall + 0.6)
     figure = Figure(figsize=shape, layout="constrained")
-    axes = figure.subplots(len(rows), len(COLUMNS), squeeze=False)
-    for row, pictures in zip(axes, rows, strict=True):
-        for axis, picture in zip(row, pictures, strict=True):
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=1)
-            axis.set_axis_off()
-    for axis, name in zip(axes[0], COLUMNS, strict=True):
-        axis.set_title(name, fontsize=9)
+    axis = figure.add_subplot()
+    for row, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            left, top = column * across, row * down
+            place = (left, left + 1, top + tall, top)
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=place)
+    for column, name in enumerate(COLUMNS):
+        axis.text(column * across + 0.5, -GAP, name, ha="center", va="bottom", fontsize=9)
+    axis.set(xlim=(0, len(COLUMNS) * across - GAP), ylim=(len(rows) * down - GAP, 0))
+    axis.set_axis_off()
     figure.suptitle(title, fontsize=10)
     return figure

@@ -8,6 +8,12 @@ from localmim.analysis import reconstruction_figures
 from localmim.models import MultiScaleHOG
 
 
+def shown(figure):
+    """The pictures of a figure, row by row."""
+    (axis,) = figure.axes
+    return [image.get_array() for image in axis.images]
+
+
 @pytest.mark.parametrize("target", ["MultiScaleHOG", "MultiScalePixels"])
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_one_figure_per_scale_with_four_pictures_a_row(target, channels):
@@ -21,7 +27,7 @@ def test_one_figure_per_scale_with_four_pictures_a_row(target, channels):
     strides = (4, 8, 16, 32)
     assert list(figures) == [f"scale{n}_stride{s}" for n, s in enumerate(strides)]
     for figure in figures.values():
-        pictures = [axis.images[0].get_array() for axis in figure.axes]
+        pictures = shown(figure)
         assert len(pictures) == 8
         assert all(p.min() >= 0 and p.max() <= 1 for p in pictures)
 
@@ -30,7 +36,7 @@ def test_visible_places_show_the_target_and_hidden_ones_the_prediction(photos):
     model = MODELS.build(tiny.localmim((128, 224))).double().eval()
     mask = model.mask_generator(photos)
     figures = dict(reconstruction_figures(model, photos, mask))
-    target, drawn = (figures["scale2_stride16"].axes[n].images[0].get_array() for n in (2, 3))
+    target, drawn = shown(figures["scale2_stride16"])[2:4]
     cell = target.shape[0] // 8
     for row in range(8):
         for col in range(14):
@@ -60,10 +66,9 @@ def test_a_target_says_how_it_is_drawn_or_is_drawn_as_means(photos):
     mask = model.mask_generator(images)
     model.target_generator = Mirrored()
     for tap, (_, figure) in enumerate(reconstruction_figures(model, images, mask)):
-        assert (figure.axes[2].images[0].get_array() == (tap + 1) / 8).all()
+        assert (shown(figure)[2] == (tap + 1) / 8).all()
     model.target_generator = Undrawn(MultiScaleHOG())
     for tap, (_, figure) in enumerate(reconstruction_figures(model, images, mask)):
         means = model.target_generator(images)[tap][0].mean(0)
         expected = (means - means.min()) / (means.max() - means.min())
-        drawn = figure.axes[2].images[0].get_array()
-        np.testing.assert_allclose(drawn, expected, atol=1e-5)
+        np.testing.assert_allclose(shown(figure)[2], expected, atol=1e-5)

@@ -1,9 +1,12 @@
 import argparse
 import os
+import resource
+import signal
 import subprocess
 import sys
 import types
 import zipfile
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -200,24 +203,23 @@ def test_no_space_is_said_before_writing(tmp_path, file, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["vit.pth"]
 
 
-WRITER = """
-import resource, signal, sys, torch
-from localmim.checkpoints import write_checkpoint
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-try:
-    write_checkpoint(sys.argv[1], {"weight": torch.zeros(1_000_000)}, {})
-except OSError as error:
-    print("said:", error)
-"""
+def write_within_a_limit(path, said):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    try:
+        write_checkpoint(path, {"weight": torch.zeros(1_000_000)}, {})
+    except OSError as error:
+        said.put(str(error))
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
 def test_a_file_that_cannot_be_finished_leaves_nothing_and_spares_the_old_one(tmp_path, name):
     (tmp_path / name).write_text("precious")
-    command = [sys.executable, "-c", WRITER, str(tmp_path / name)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "said:" in done.stdout
+    context = get_context("fork")
+    said = context.SimpleQueue()
+    writer = context.Process(target=write_within_a_limit, args=(tmp_path / name, said))
+    writer.start()
+    writer.join()
+    assert writer.exitcode == 0 and said.get()
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "precious"

@@ -1,20 +1,16 @@
 """A released pre-training checkpoint with its decoders goes on training and is drawn."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from library_models import build
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from test_training import config, run
+from tool_main import DEMO, tool
 
 from localmim.checkpoints import convert, load_from_file
 from localmim.engine import settle_image_size
 
-ROOT = Path(__file__).parents[2]
 OFFSETS = [(0.1, -0.2), (0.3, 0.0), (0.0, 0.5), (-1.0, 1.0)]
 # Recipes of the release that left offsets in the HOG filters, and a Swin's misplaced windows.
 CHANGES = {
@@ -24,9 +20,7 @@ CHANGES = {
 
 
 def convert_with_the_tool(release, destination):
-    command = [sys.executable, "tools/convert.py", release, destination, "--to", "localmim"]
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    tool("convert", release, destination, "--to", "localmim")
     return destination
 
 
@@ -49,15 +43,12 @@ def test_training_goes_on_from_a_release(tmp_path, photo_folder, kind):
 
 
 def test_reconstructions_of_a_release_are_drawn(tmp_path, photo_folder):
-    name = ROOT / "configs/demo/localmim_vit-mini-p16_1xb16-coslr-8e_photos.py"
-    cfg = Config.fromfile(name)
+    cfg = Config.fromfile(DEMO)
     settle_image_size(cfg)
     model = MODELS.build(cfg.model)
     release = convert(model.state_dict(), "localmim-release", "localmim").state_dict
     torch.save({"model": release}, tmp_path / "release.pth")
     start = convert_with_the_tool(tmp_path / "release.pth", tmp_path / "start.safetensors")
-    command = [sys.executable, "tools/visualize.py", start, photo_folder, "--config", name]
-    command += ["--max-images", "2", "--out-dir", tmp_path / "drawn"]
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    options = ("--config", DEMO, "--max-images", 2, "--out-dir", tmp_path / "drawn")
+    tool("visualize", start, photo_folder, *options)
     assert len(list((tmp_path / "drawn").iterdir())) == 4

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tool_main import tool
 
 from localmim.models import SparseViT
 from localmim.scenes import SceneSet, write_scenes
@@ -49,6 +50,7 @@ def encoder(tmp_path_factory):
     return path
 
 
+@pytest.mark.usefixtures("on_the_cpu")
 def test_neighbours_on_one_process_and_on_two_agree(tmp_path, scenes, encoder):
     options = [
         "--cfg-options",
@@ -58,18 +60,16 @@ def test_neighbours_on_one_process_and_on_two_agree(tmp_path, scenes, encoder):
         "test_dataloader.batch_size=2",
         "model.bank_dataloader.batch_size=2",
     ]
-    metrics = []
-    for name, tool in (
-        ("one", [sys.executable, "tools/test.py", KNN, encoder]),
-        ("two", ["tools/dist_test.sh", KNN, encoder, 2]),
-    ):
-        out = tmp_path / f"{name}.json"
-        pictures = ["--show-dir", tmp_path / "pictures"] if name == "one" else []
-        done = call(
-            *(*tool, "--work-dir", tmp_path / name, "--out", out, *pictures, *options), PORT="29631"
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        metrics.append(json.loads(out.read_text()))
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    pictures = ["--show-dir", tmp_path / "pictures"]
+    tool("test", KNN, encoder, "--work-dir", tmp_path / "one", "--out", one, *pictures, *options)
+    done = call(
+        *("tools/dist_test.sh", KNN, encoder, 2),
+        *("--work-dir", tmp_path / "two", "--out", two, *options),
+        PORT="29631",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = [json.loads(out.read_text()) for out in (one, two)]
     assert metrics[0].keys() == {"accuracy/top1", "balanced_accuracy", "auc"}
     assert metrics[0] == pytest.approx(metrics[1], nan_ok=True)
     assert len(list((tmp_path / "pictures").rglob("*.png"))) == 9
@@ -90,12 +90,11 @@ def test_segmentation_trains_and_tests_on_two_processes(tmp_path, scenes):
         PORT="29632",
     )
     assert trained.returncode == 0, trained.stderr[-3000:]
-    tested = call(
-        *(sys.executable, "tools/test.py", SEGMENTATION, tmp_path / "train/iter_2.pth"),
+    tool(
+        *("test", SEGMENTATION, tmp_path / "train/iter_2.pth"),
         *("--work-dir", tmp_path / "test", "--show-dir", tmp_path / "pictures"),
         *("--cfg-options", *data, "model.backbone.init_cfg=None"),
     )
-    assert tested.returncode == 0, tested.stderr[-3000:]
     assert len(list((tmp_path / "pictures").rglob("*.png"))) == 3
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -50,6 +51,7 @@ def draw_hog(histogram: Tensor, bins: int, cell_pixels: int = 12) -> np.ndarray:
     return picture.reshape(height * cell_pixels, width * cell_pixels).clip(0, 1)
 
 
+@lru_cache
 def _strokes(bins: int, side: int) -> np.ndarray:
     """One stroke per orientation, (bins, side, side) in [0, 1], drawn large and averaged down."""
     zoom = 8
