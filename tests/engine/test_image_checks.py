@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing
+import torch.multiprocessing as mp
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -236,7 +236,8 @@ def test_processes_stop_together_by_what_all_of_them_found(tmp_path):
     images(tmp_path / "data", 40)
     work = tmp_path / "work"
     work.mkdir()
-    torch.multiprocessing.spawn(_train_together, (tmp_path / "data", work), nprocs=2)
+    given = (tmp_path / "data", work)
+    mp.start_processes(_train_together, given, nprocs=2, start_method="fork")
     texts = [(work / f"{rank}.txt").read_text() for rank in range(2)]
     assert texts[0] == texts[1]
     assert "4 of 35 images that were read are unusable" in texts[0]

@@ -214,7 +214,7 @@ def build_in_one_of_three(rank, folder):
 def test_three_processes_have_the_bank_of_one(tmp_path: Path):
     model = classifier()
     torch.save(model.state_dict(), tmp_path / "model.pth")
-    mp.spawn(build_in_one_of_three, (tmp_path,), nprocs=3)
+    mp.start_processes(build_in_one_of_three, (tmp_path,), nprocs=3, start_method="fork")
     model.build_bank()
     for rank in range(3):
         features, labels = torch.load(tmp_path / f"{rank}.pth")
