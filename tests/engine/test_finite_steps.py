@@ -2,10 +2,7 @@
 
 import copy
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +14,9 @@ from half_precision import HalfPrecision
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
+from processes import free_port, start
 from runs import LOOKING
+from tool_main import tool
 
 from localmim.checkpoints import load_from_file
 from localmim.engine import FiniteStepsHook
@@ -242,16 +241,6 @@ def test_a_scale_that_falls_to_one_has_nothing_left_to_find(tmp_path):
     assert scalars_of(tmp_path / "work")[-1]["scaler_skips"] == 2  # at 4 and at 2
 
 
-def call(*command, **environment):
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **environment},
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_an_absurd_learning_rate_stops_with_an_error(tmp_path):
     cfg = config(
         tmp_path / "work",
@@ -259,9 +248,8 @@ def test_an_absurd_learning_rate_stops_with_an_error(tmp_path):
         **{"optim_wrapper.optimizer.lr": 1e6, "train_cfg.max_epochs": 50},
     )
     cfg.dump(tmp_path / "config.py")
-    done = call(sys.executable, "tools/train.py", tmp_path / "config.py")
-    assert done.returncode == 1, done.stderr[-3000:]
-    assert "FloatingPointError: " in done.stderr and "lower learning rate" in done.stderr
+    with pytest.raises(FloatingPointError, match="lower learning rate"):
+        tool("train", tmp_path / "config.py")
     for path in (tmp_path / "work").glob("epoch_*.pth"):
         state = load_from_file(path)["state_dict"]
         assert all(value.isfinite().all() for value in state.values()), path
@@ -306,15 +294,12 @@ def test_processes_skip_together_where_one_has_the_numbers(tmp_path):
     cfg.custom_imports.imports.append("spy")
     cfg.dump(tmp_path / "config.py")
     (tmp_path / "spy.py").write_text(SPY)
-    done = call(
-        "tools/dist_train.sh",
-        tmp_path / "config.py",
-        2,
-        PORT="29631",
-        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        PYTHONPATH=f"{tmp_path}:{ROOT}",
+    paths = f"{tmp_path}:{ROOT}"
+    run = start(
+        "tools/dist_train.sh", tmp_path / "config.py", 2, PORT=free_port(), PYTHONPATH=paths
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    output, _ = run.communicate()
+    assert run.returncode == 0, output[-3000:]
     first, second = (torch.load(tmp_path / f"work/found_{rank}.pth") for rank in (0, 1))
     assert first["skipped"] == second["skipped"] == [False, True, True, True]
     for name, value in first["state"].items():
