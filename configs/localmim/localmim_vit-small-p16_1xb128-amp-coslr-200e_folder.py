@@ -1,5 +1,7 @@
 # LocalMIM ViT-S on any folder of unlabelled images:
 #   python tools/train.py THIS_FILE --cfg-options train_dataloader.dataset.data_root=FOLDER
+# The learning rate is for a long training on many images; `localmim config FOLDER` prints a config
+# whose settings suit yours.
 # Another encoder: model.backbone.arch=base. Another size: image_size=128.
 # Another length: train_cfg.max_epochs=100 (warm-up: param_scheduler.0.end=5 and
 # param_scheduler.1.begin=5).
