@@ -60,7 +60,7 @@ def reconstruction_figures(
 
 
 def _figure(rows: list[tuple[np.ndarray, ...]], title: str) -> Figure:
-    """All pictures on the same axes: of their own each would take many times as long to draw."""
+    """All pictures on the same axes: axes take longer to draw than pictures do."""
     height, width = rows[0][0].shape[:2]
     tall, across, down = height / width, 1 + GAP, height / width + GAP
     size = 2.4

@@ -32,6 +32,22 @@ def test_one_figure_per_scale_with_four_pictures_a_row(target, channels):
         assert all(p.min() >= 0 and p.max() <= 1 for p in pictures)
 
 
+def test_pictures_lie_side_by_side_within_the_axes(photos):
+    model = MODELS.build(tiny.localmim((128, 224))).double().eval()
+    _, figure = next(reconstruction_figures(model, photos[:2], model.mask_generator(photos[:2])))
+    (axis,) = figure.axes
+    places = [image.get_extent() for image in axis.images]
+    # Left to right and then downwards, as high beside their width as the photographs.
+    assert places == sorted(places, key=lambda place: (place[3], place[0]))
+    for left, right, bottom, top in places:
+        assert (bottom - top) / (right - left) == pytest.approx(128 / 224)
+        assert axis.get_xlim()[0] <= left < right <= axis.get_xlim()[1] + 1e-9
+        assert axis.get_ylim()[1] <= top < bottom <= axis.get_ylim()[0] + 1e-9
+    for (_, right, *_), (left, *_) in zip(places[:3], places[1:4], strict=True):
+        assert right < left
+    assert places[0][2] < places[4][3]
+
+
 def test_visible_places_show_the_target_and_hidden_ones_the_prediction(photos):
     model = MODELS.build(tiny.localmim((128, 224))).double().eval()
     mask = model.mask_generator(photos)
