@@ -10,6 +10,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import DATASETS, MODELS
+from repeated_numbers import repeated_numbers
 
 from localmim.engine import settle_image_size
 from localmim.models import FrequencyHead, MaskedImageModel
@@ -42,7 +43,8 @@ def test_there_are_configs():
 def test_model_optimiser_and_pipeline_build_and_targets_fit(path):
     cfg = Config.fromfile(path)
     settle_image_size(cfg)
-    model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
+    with repeated_numbers():
+        model = MODELS.build(cfg.model | {"data_preprocessor": cfg.data_preprocessor})
     assert isinstance(model, MaskedImageModel)
     build_optim_wrapper(model, cfg.optim_wrapper)
     dataset = cfg.train_dataloader.dataset

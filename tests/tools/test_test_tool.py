@@ -1,6 +1,5 @@
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -106,9 +105,7 @@ def test_segmentation_trains_and_tests_on_two_processes(tmp_path, scenes):
         ([KNN, KNN, "--out", "metrics.txt"], "--out must end in .json, got 'metrics.txt'"),
     ],
 )
-def test_bad_arguments_are_one_line(monkeypatch, capsys, arguments, message):
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, "argv", ["test.py", *arguments])
+def test_bad_arguments_are_one_line(capsys, arguments, message):
     with pytest.raises(SystemExit) as stop:
-        runpy.run_path("tools/test.py", run_name="__main__")
+        tool("test", *arguments)
     assert stop.value.code == 2 and message in capsys.readouterr().err.splitlines()[-1]

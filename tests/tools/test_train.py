@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mmpretrain
 import pytest
+from tool_main import tool
 
 from localmim.checkpoints import load_from_file
 
@@ -55,6 +56,8 @@ def test_scripts_without_arguments_say_how_to_call_them(script):
     assert done.returncode == 2 and f"tools/{script} " in done.stderr
 
 
-def test_a_missing_config_is_one_line(tmp_path):
-    done = call(sys.executable, "tools/train.py", tmp_path / "none.py")
-    assert done.returncode == 2 and "none.py' does not exist" in done.stderr.splitlines()[-1]
+def test_a_missing_config_is_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        tool("train", tmp_path / "none.py")
+    assert stop.value.code == 2
+    assert "none.py' does not exist" in capsys.readouterr().err.splitlines()[-1]
