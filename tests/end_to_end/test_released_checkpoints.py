@@ -1,12 +1,15 @@
 """A released pre-training checkpoint with its decoders goes on training and is drawn."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from library_models import build
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from test_training import config, run
-from tool_main import DEMO, tool
+from tool_main import DEMO, ROOT, tool
 
 from localmim.checkpoints import convert, load_from_file
 from localmim.engine import settle_image_size
@@ -20,7 +23,9 @@ CHANGES = {
 
 
 def convert_with_the_tool(release, destination):
-    tool("convert", release, destination, "--to", "localmim")
+    command = [sys.executable, "tools/convert.py", release, destination, "--to", "localmim"]
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return destination
 
 

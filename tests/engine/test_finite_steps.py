@@ -241,6 +241,7 @@ def test_a_scale_that_falls_to_one_has_nothing_left_to_find(tmp_path):
     assert scalars_of(tmp_path / "work")[-1]["scaler_skips"] == 2  # at 4 and at 2
 
 
+@pytest.mark.usefixtures("on_the_cpu")
 def test_an_absurd_learning_rate_stops_with_an_error(tmp_path):
     cfg = config(
         tmp_path / "work",

@@ -102,7 +102,8 @@ def test_a_later_start_goes_on_with_the_run(start, tmp_path):
         backend.close()
     (run,) = start.server.runs.values()
     assert [step for step, _ in run["metrics"]] == [0, 1]
-    assert run["params"]["resume"] is False and "resume=True" in run["files"]["config.py"]
+    assert run["params"]["resume"] is False
+    assert Config.fromstring(run["files"]["config.py"], ".py").resume is True
     assert run["tags"] == {"mlflow.runName": "mine"}
     assert start.server.uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
     assert start.server.experiments == {"mim": f"file://{tmp_path}/mlflow/artifacts"}

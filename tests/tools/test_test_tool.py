@@ -74,6 +74,7 @@ def test_neighbours_on_one_process_and_on_two_agree(tmp_path, scenes, encoder):
     assert len(list((tmp_path / "pictures").rglob("*.png"))) == 9
 
 
+@pytest.mark.usefixtures("on_the_cpu")
 def test_segmentation_trains_and_tests_on_two_processes(tmp_path, scenes):
     data = [
         f"{split}_dataloader.dataset.data_root={scenes}/ade20k"
