@@ -1,3 +1,4 @@
+import shutil
 import signal
 
 import formatting
@@ -29,6 +30,19 @@ def freed():
     """The models of a test go before the next one's come: for files of full-size models."""
     yield
     give_memory_back()
+
+
+@pytest.fixture
+def tmp_path(request, tmp_path):
+    """pytest's, emptied if the test passes: all that tests write is 8 GB.
+
+    The folder itself stays, and with it its name: what mmengine keeps by name stays apart.
+    """
+    failed = request.session.testsfailed
+    yield tmp_path
+    if request.session.testsfailed == failed:
+        shutil.rmtree(tmp_path, ignore_errors=True)
+        tmp_path.mkdir(exist_ok=True)
 
 
 @pytest.fixture(autouse=True)

@@ -106,7 +106,7 @@ def index_of(found: dict[str, list[Member]], folder: str | os.PathLike) -> Shard
 
 
 def read_index(folder: str | os.PathLike) -> ShardIndex:
-    """Read the index of a folder and compare it with its tars.
+    """Read the index of a folder and compare it with its tars, which are opened anew.
 
     Raises:
         FileNotFoundError: there is no index, or a tar that it names is missing.
@@ -143,6 +143,7 @@ def read_index(folder: str | os.PathLike) -> ShardIndex:
                 f"{printable(Path(folder, name))} has {found} bytes, and had {size} when the index "
                 f"was made: {make}"
             )
+    _opened.cache_clear()  # a tar of that name may have been another one
     return index
 
 

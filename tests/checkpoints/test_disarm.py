@@ -41,7 +41,7 @@ def runner(work_dir, epochs, **settings):
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
         cfg=Config(),
-        experiment_name=f"{work_dir.name}{epochs}",
+        experiment_name=f"{work_dir.parent.name}-{work_dir.name}",
         **settings,
     )
 

@@ -54,6 +54,18 @@ def test_an_index_comes_back_as_it_was_written(tmp_path):
         assert read(dict(img_path="x", **place))["img_bytes"] == content
 
 
+def test_a_tar_in_the_place_of_another_is_read_anew(tmp_path):
+    for content in (b"before", b"afterwards"):
+        path = tmp_path / "new"
+        write_tar(path, {"padding": bytes(len(content) * 100), "a.jpg": content})
+        path.rename(tmp_path / "a.tar")
+        index_of({"a.tar": list(members(tmp_path / "a.tar"))}, tmp_path).save(tmp_path)
+        found = read_index(tmp_path)
+        read = ReadMember([str(tmp_path / "a.tar")])
+        place = {key: getattr(found, key)[1].item() for key in ("shard", "offset", "size")}
+        assert read(dict(img_path="x", **place))["img_bytes"] == content
+
+
 def test_what_cannot_be_read_in_any_order_is_refused(tmp_path):
     whole = write_tar(tmp_path / "a.tar", {"a": bytes(5000)}).read_bytes()
     write_tar(tmp_path / "zipped.tar", {"a": bytes(5000)}, "w:gz")
