@@ -11,7 +11,6 @@ default_hooks = dict(
 visualizer = dict(
     _delete_=True,
     type="DetLocalVisualizer",
-    name="visualizer",
     vis_backends=[dict(type="LocalVisBackend")],
 )
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)

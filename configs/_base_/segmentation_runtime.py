@@ -8,6 +8,5 @@ default_hooks = dict(visualization=dict(type="SegVisualizationHook"))
 visualizer = dict(
     _delete_=True,
     type="SegLocalVisualizer",
-    name="visualizer",
     vis_backends=[dict(type="LocalVisBackend")],
 )

@@ -113,6 +113,7 @@ def test_a_pre_trained_model_is_trained_and_evaluated(name, tmp_path, scenes, we
     runner.train()
     log = next(tmp_path.rglob("*.log")).read_text()
     assert f"tensors loaded from {start}" in log
+    assert list(tmp_path.rglob("scalars.json"))  # not in the folder of a training before
     found = runner.val_loop.run()
 
     again = short(name, tmp_path / "test", scenes)
